@@ -1,10 +1,10 @@
 /**
  * `npm run bench -- postgres`: reservations a second on a Postgres ledger, beside what pgbench does with one durable commit on the
- * same disk. Replicas are processes; server, replicas and pgbench share the machine's cores. Ends by itself in about a minute.
+ * same disk. Replicas are processes; server, replicas and pgbench share the machine's cores. Ends by itself in about two minutes. The CPU times are read from /proc, which Linux has.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { counted } from '../../src/core/budget/budget.ts'
@@ -15,54 +15,93 @@ import { postgresPrograms, startPostgres, type PostgresServer } from '../../test
 import type { ReplicaResult, ReplicaTask } from './task.ts'
 
 const SECONDS = 5
-/** Reservations at once, over all replicas. */
-const CLIENTS = 32
+/** Calls at once, over all replicas. */
+const CLIENTS = 256
+const FEW_CLIENTS = 32
+
+interface Lane extends Pick<ReplicaTask, 'isHot' | 'isPaid'> {
+  readonly replicas: number
+  readonly clients: number
+}
+
+const LANES: readonly Lane[] = [
+  { replicas: 1, clients: FEW_CLIENTS, isHot: true, isPaid: false },
+  ...[true, false].flatMap((isHot) =>
+    [1, 2, 4].map((replicas) => ({ replicas, clients: CLIENTS, isHot, isPaid: false })),
+  ),
+  ...[1, 4].map((replicas) => ({ replicas, clients: CLIENTS, isHot: true, isPaid: true })),
+]
 
 /** Measures, and tells the figures. @throws Error when the ledger holds another sum than was reserved */
 export async function measurePostgres(): Promise<string> {
   const server = await startPostgres({ shared_buffers: '128MB' })
   try {
     const rows: string[][] = []
-    for (const clients of [1, CLIENTS]) {
-      rows.push([
-        'pgbench: one row, one durable commit',
-        `${clients} clients`,
-        pgbench(server, clients),
-        '',
-        '',
-      ])
+    for (const clients of [1, FEW_CLIENTS]) {
+      const figure = pgbench(server, clients)
+      rows.push(['pgbench: one row, one durable commit', `${clients}`, figure, '', '', '', ''])
     }
-    let run = 0
-    for (const isHot of [true, false]) {
-      for (const replicas of [1, 2, 4]) {
-        console.error(`${replicas} replicas on ${isHot ? 'one budget' : 'budgets of their own'} ...`)
-        const address = server.address('postgres', `?schema=bench_${(run += 1)}`)
-        rows.push(await measure(address, replicas, isHot))
-      }
+    for (const [run, lane] of LANES.entries()) {
+      console.error(`${nameOf(lane)} ...`)
+      rows.push(await measure(server, server.address('postgres', `?schema=bench_${run}`), lane))
     }
-    return renderTable(['RESERVATIONS', 'AT ONCE', 'A SECOND', 'P50 MS', 'P99 MS'], rows)
+    return renderTable(
+      ['WHAT', 'AT ONCE', 'A SECOND', 'P50 MS', 'P99 MS', 'CPU OF REPLICAS EACH, µs', 'OF POSTGRES, µs'],
+      rows,
+    )
   } finally {
     await server.remove()
   }
 }
 
-async function measure(address: string, replicas: number, isHot: boolean): Promise<string[]> {
-  const clients = CLIENTS / replicas
+function nameOf({ replicas, isHot, isPaid }: Lane): string {
+  const what = isPaid ? 'payments (reserve, record, settle)' : 'reservations'
+  return `${what}, ${replicas} ${replicas === 1 ? 'replica' : 'replicas'}, ${isHot ? 'one budget' : 'a budget per call at a time'}`
+}
+
+async function measure(server: PostgresServer, address: string, lane: Lane): Promise<string[]> {
+  const { replicas, isHot, isPaid } = lane
+  const clients = lane.clients / replicas
   const tasks = Array.from({ length: replicas }, (_, replica): ReplicaTask => {
-    return { address, replica, clients, seconds: SECONDS, isHot }
+    return { address, replica, clients, seconds: SECONDS, isHot, isPaid }
   })
   const started = await Promise.all(tasks.map(startReplica))
+  const before = serverCpuMs(server)
   const results = await Promise.all(started.map((begin) => begin()))
-  const reservations = results.reduce((sum, one) => sum + one.reservations, 0)
-  if (isHot) await checkSum(address, reservations)
+  const serverMs = serverCpuMs(server) - before
+  const sum = (pick: (one: ReplicaResult) => number): number =>
+    results.reduce((total, one) => total + pick(one), 0)
+  const calls = sum(({ reservations }) => reservations)
+  if (isHot) await checkSum(address, calls)
   const worst = (pick: (one: ReplicaResult) => number): string => Math.max(...results.map(pick)).toFixed(1)
   return [
-    `${replicas} ${replicas === 1 ? 'replica' : 'replicas'}, ${isHot ? 'one budget' : 'a budget per client'}`,
-    `${CLIENTS} clients`,
-    (reservations / SECONDS).toFixed(0),
+    nameOf(lane),
+    `${lane.clients}`,
+    (calls / SECONDS).toFixed(0),
     worst(({ p50 }) => p50),
     worst(({ p99 }) => p99),
+    ((sum(({ cpuMs }) => cpuMs) / calls) * 1000).toFixed(0),
+    ((serverMs / calls) * 1000).toFixed(0),
   ]
+}
+
+/** What the server's processes have used, milliseconds; those that ended are counted with their parent. */
+function serverCpuMs({ directory }: PostgresServer): number {
+  const [first = ''] = readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n')
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .reduce((sum, pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        if (pid !== first && fields[1] !== first) return sum
+        // utime and stime, in hundredths of a second; of the parent those of ended children too.
+        const own = Number(fields[11]) + Number(fields[12])
+        return sum + 10 * (pid === first ? own + Number(fields[13]) + Number(fields[14]) : own)
+      } catch {
+        return sum
+      }
+    }, 0)
 }
 
 /** @returns lets it begin, and resolves with what it measured */

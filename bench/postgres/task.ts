@@ -7,6 +7,8 @@ export interface ReplicaTask {
   readonly seconds: number
   /** All on one budget, or each client on one of its own. */
   readonly isHot: boolean
+  /** Only reserves, or does what a paid call does: reserves, records a signature durably, and settles durably. */
+  readonly isPaid: boolean
 }
 
 /** What it measured; latencies in milliseconds. */
@@ -14,4 +16,6 @@ export interface ReplicaResult {
   readonly reservations: number
   readonly p50: number
   readonly p99: number
+  /** What the process used from the first reservation to the last, milliseconds. */
+  readonly cpuMs: number
 }

@@ -2,7 +2,7 @@
 import type { Charge } from '../../../core/charge/charge.ts'
 import type { AuditOutbox } from '../contracts/audit-outbox.ts'
 import { rowToCharge, text } from '../rows/rows.ts'
-import type { Transaction } from './database/transaction.ts'
+import { json, type Transaction } from './database/transaction.ts'
 
 /** The audit outbox of the Postgres ledger. Its table is named `untold`, as in SQLite's. */
 export class PostgresAuditOutbox implements AuditOutbox {
@@ -12,14 +12,14 @@ export class PostgresAuditOutbox implements AuditOutbox {
     this.#db = db
   }
 
-  /** Adds a charge that was moved by an instance; without one nothing is published. */
-  async add(charge: string, by: string | undefined): Promise<void> {
-    if (by === undefined) return
-    await this.#db.run(
-      `INSERT INTO untold (charge, instance) VALUES (?, ?)
+  /** Adds charges that were moved by an instance; of those without one nothing is published. */
+  add(moved: readonly { readonly charge: string; readonly by: string | undefined }[]): void {
+    const rows = moved.flatMap(({ charge, by }) => (by === undefined ? [] : [{ charge, instance: by }]))
+    if (rows.length === 0) return
+    this.#db.send(
+      `INSERT INTO untold SELECT * FROM jsonb_populate_recordset(NULL::untold, ?::jsonb)
       ON CONFLICT (charge) DO UPDATE SET instance = excluded.instance`,
-      charge,
-      by,
+      json(rows),
     )
   }
 

@@ -1,10 +1,17 @@
 /**
  * Runs the rules of budgets on rows of the database. The rules ask for sums one by one and get them at once; the database answers
- * later. So a rule is run, what it asked for in vain is read in one go, and it is run again, until it asks for nothing new.
+ * later. So a rule is run, what it asked for in vain is read in one go, and it is run again, until it asks for nothing new. What a
+ * charge changes is seen by the rules of those after it in the same transaction, before it is written.
  */
 import { moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 import { integer, rowToAmount, rowToState, rowToTotals } from '../rows/rows.ts'
-import { tileKeysOf, windowId, type TotalsReader, type WindowKey } from '../rules/charge-rules.ts'
+import {
+  tileKeysOf,
+  windowId,
+  type TotalsChange,
+  type TotalsReader,
+  type WindowKey,
+} from '../rules/charge-rules.ts'
 import { rollingTotals, type Dated, type RollingReader, type TileWindow } from '../rules/rolling-window.ts'
 import { json, type Transaction } from './database/transaction.ts'
 
@@ -26,6 +33,8 @@ export class BudgetRows implements TotalsReader {
   readonly #spans = new Map<string, readonly Dated[]>()
   readonly #wantedSums = new Map<string, WindowKey>()
   readonly #wantedSpans = new Map<string, SpanOf>()
+  readonly #changed = new Map<string, TotalsChange>()
+  readonly #taken: Claim[] = []
 
   constructor(db: Transaction) {
     this.#db = db
@@ -49,7 +58,8 @@ export class BudgetRows implements TotalsReader {
       const span = { budget, subject, window, from, to }
       const id = JSON.stringify(span)
       if (!this.#spans.has(id)) this.#wantedSpans.set(id, span)
-      return this.#spans.get(id) ?? []
+      const read = this.#spans.get(id) ?? []
+      return window === 'rolling' ? this.#withTaken(read, span) : this.#withChanged(read, span)
     }
     return {
       shares: (from, to) => of('rolling', from, to),
@@ -57,11 +67,41 @@ export class BudgetRows implements TotalsReader {
     }
   }
 
+  /** Keeps what a rule came to for the rules after it. @param taken claims that are held now */
+  apply(changes: readonly TotalsChange[], taken: readonly Claim[] = []): void {
+    for (const change of changes) {
+      const id = windowId(change.key)
+      this.#changed.set(id, change)
+      this.#sums.set(id, change.totals)
+    }
+    for (const claim of taken) if (claim.window === 'rolling') this.#taken.push(claim)
+  }
+
+  /** Every change of {@link apply}: of each window the last sums. */
+  changes(): TotalsChange[] {
+    return [...this.#changed.values()]
+  }
+
+  /** Reads what rules will ask for; what they come to without it is ignored. */
+  async prepare(rules: readonly ((rows: this) => void)[]): Promise<void> {
+    await this.settle(() => {
+      for (const rule of rules) attempt(() => rule(this))
+    })
+  }
+
+  /** The result of a rule whose rows were all read. */
+  now<T>(rule: (rows: this) => T): T {
+    const outcome = attempt(() => rule(this))
+    if (this.#isWanting()) throw new Error('a rule of budgets asked for sums that were not read')
+    if ('thrown' in outcome) throw outcome.thrown
+    return outcome.result
+  }
+
   /** The result of a rule once every row that it asks for is there. */
   async settle<T>(rule: (rows: this) => T): Promise<T> {
     for (;;) {
       const outcome = attempt(() => rule(this))
-      if (this.#wantedSums.size > 0 || this.#wantedSpans.size > 0) {
+      if (this.#isWanting()) {
         await this.#load()
         continue
       }
@@ -70,11 +110,49 @@ export class BudgetRows implements TotalsReader {
     }
   }
 
+  #isWanting(): boolean {
+    return this.#wantedSums.size > 0 || this.#wantedSpans.size > 0
+  }
+
   async #load(): Promise<void> {
-    await this.#loadSums([...this.#wantedSums])
+    const sums = this.#loadSums([...this.#wantedSums])
+    const spans = [...this.#wantedSpans].map(async ([id, span]) => {
+      this.#spans.set(id, await this.#read(span))
+    })
+    await Promise.all([sums, ...spans])
     this.#wantedSums.clear()
-    for (const [id, span] of this.#wantedSpans) this.#spans.set(id, await this.#read(span))
     this.#wantedSpans.clear()
+  }
+
+  #withChanged(read: readonly Dated[], { budget, subject, window, from, to }: SpanOf): readonly Dated[] {
+    const changed = this.changes().filter(
+      ({ key }) =>
+        key.window === window &&
+        key.budget === budget &&
+        key.subject === subject &&
+        key.windowStart >= from &&
+        key.windowStart < to,
+    )
+    if (changed.length === 0) return read
+    const now = new Map(read.map((tile) => [tile.at, tile]))
+    for (const { key, totals } of changed) now.set(key.windowStart, { at: key.windowStart, totals })
+    return [...now.values()].toSorted((a, b) => a.at - b.at)
+  }
+
+  #withTaken(read: readonly Dated[], { budget, subject, from, to }: SpanOf): readonly Dated[] {
+    const taken = this.#taken.filter(
+      (claim) =>
+        claim.budget === budget &&
+        claim.subject === subject &&
+        claim.windowStart >= from &&
+        claim.windowStart < to,
+    )
+    if (taken.length === 0) return read
+    const held = taken.map(({ windowStart, amount }) => ({
+      at: windowStart,
+      totals: moveTotals(NO_TOTALS, undefined, 'held', amount),
+    }))
+    return [...read, ...held].toSorted((a, b) => a.at - b.at)
   }
 
   async #loadSums(wanted: readonly (readonly [string, WindowKey])[]): Promise<void> {

@@ -1,20 +1,11 @@
 /** Budget sums and shares of the Postgres ledger. Called inside the store's transactions. */
 import type { Claim, Totals } from '../../../core/budget/budget.ts'
-import type { Charge } from '../../../core/charge/charge.ts'
+import type { Charge, ChargeState } from '../../../core/charge/charge.ts'
 import type { BudgetStore, BudgetWindow, SubjectTotals } from '../contracts/budgets.ts'
 import type { Notice } from '../contracts/charges.ts'
-import { rowToShare, rowToTotals, rowToWindow, text } from '../rows/rows.ts'
+import { integer, rowToShare, rowToTotals, rowToWindow, text } from '../rows/rows.ts'
 import { listedSubjects, MAX_READ_SUBJECTS } from '../rules/budget-subjects.ts'
-import {
-  moveShares,
-  sharesAfter,
-  sharesOf,
-  sharesOfTokens,
-  takeClaims,
-  type Share,
-  type Taken,
-  type TotalsChange,
-} from '../rules/charge-rules.ts'
+import { moveShares, sharesOf, sharesOfTokens, type Share, type TotalsChange } from '../rules/charge-rules.ts'
 import { announcedWindow, COARSEST, countsFrom, noticeRange, rollingFreeAt } from '../rules/rolling-window.ts'
 import { BudgetRows } from './budget-rows.ts'
 import { json, type Transaction } from './database/transaction.ts'
@@ -29,6 +20,22 @@ export function budgetLocks(windows: readonly Window[]): string[] {
   return windows.map(({ budget, subject }) => `budget ${JSON.stringify([budget, subject])}`)
 }
 
+/** What a new charge takes. */
+interface Taken {
+  readonly charge: Charge
+  readonly claims: readonly Claim[]
+}
+
+/** How the shares of a charge move. */
+export interface ShareMove {
+  readonly charge: string
+  readonly shares: readonly Share[]
+  readonly from: ChargeState
+  readonly to: ChargeState
+  /** The shares after it; the same list if nothing changes. */
+  readonly left: readonly Share[]
+}
+
 /** The budget sums of the Postgres ledger. */
 export class PostgresBudgets implements BudgetStore {
   readonly #db: Transaction
@@ -37,73 +44,110 @@ export class PostgresBudgets implements BudgetStore {
     this.#db = db
   }
 
-  /** Checks claims whose budgets are locked; nothing is written. */
-  async check(claims: readonly Claim[]): Promise<Taken> {
-    return await new BudgetRows(this.#db).settle((rows) => takeClaims(claims, rows))
-  }
-
-  /** Writes the shares of a new charge and the sums that include it. */
-  async take(charge: string, claims: readonly Claim[], changes: readonly TotalsChange[]): Promise<void> {
-    if (claims.length === 0) return
-    const shares = sharesOf(claims).map(({ windowStart, amount, counts = null, ...share }, position) => ({
-      ...share,
-      charge,
-      position,
-      window_start: windowStart,
-      amount: amount.toString(),
-      counts,
-    }))
-    await this.#db.run(
+  /** Writes the shares of new charges, and the sums that include them. */
+  take(taken: readonly Taken[], changes: readonly TotalsChange[]): void {
+    const shares = taken.flatMap(({ charge, claims }) =>
+      sharesOf(claims).map(({ windowStart, amount, counts = null, ...share }, position) => ({
+        ...share,
+        charge: charge.id,
+        position,
+        window_start: windowStart,
+        amount: amount.toString(),
+        counts,
+      })),
+    )
+    if (shares.length === 0) return
+    this.#db.send(
       'INSERT INTO shares SELECT * FROM jsonb_populate_recordset(NULL::shares, ?::jsonb)',
       json(shares),
     )
-    await this.#write(changes)
+    this.#write(changes)
   }
 
-  /** Moves the sums of a charge that is locked. Call it before the charge itself is written. */
-  async move(before: Charge, after: Charge): Promise<void> {
-    await this.#change(before, after, (shares) => sharesAfter(shares, before, after))
+  /** The shares of charges that are locked, by charge. */
+  async sharesOf(charges: readonly string[]): Promise<ReadonlyMap<string, readonly Share[]>> {
+    const rows = await this.#db.all(
+      'SELECT * FROM shares WHERE charge = ANY(?::text[]) ORDER BY charge, position',
+      charges,
+    )
+    return new Map(
+      [...Map.groupBy(rows, (row) => text(row, 'charge'))].map(([id, own]) => [id, own.map(rowToShare)]),
+    )
+  }
+
+  /** Moves the sums of charges that are locked, together with their budgets. @param sums in which the windows of all are read */
+  move(moves: readonly ShareMove[], sums: BudgetRows): void {
+    const amounts: Record<string, string | number>[] = []
+    for (const { charge, shares, from, to, left } of moves) {
+      sums.apply(sums.now((rows) => moveShares(shares, from, to, rows, left)))
+      if (left === shares) continue
+      amounts.push(...left.map(({ amount }, position) => ({ charge, position, amount: amount.toString() })))
+    }
+    this.#write(sums.changes())
+    if (amounts.length === 0) return
+    this.#db.send(
+      `UPDATE shares SET amount = became.amount FROM jsonb_populate_recordset(NULL::shares, ?::jsonb) AS became
+      WHERE shares.charge = became.charge AND shares.position = became.position`,
+      json(amounts),
+    )
   }
 
   /** See `sharesOfTokens`. */
   async settleTokens(charge: Charge, tokens: number): Promise<void> {
-    await this.#change(charge, charge, (shares) => sharesOfTokens(shares, tokens))
-  }
-
-  async #change(
-    before: Charge,
-    after: Charge,
-    rule: (shares: readonly Share[]) => readonly Share[],
-  ): Promise<void> {
-    const rows = await this.#db.all('SELECT * FROM shares WHERE charge = ? ORDER BY position', before.id)
-    const shares = rows.map(rowToShare)
-    const left = rule(shares)
-    if (shares.length === 0 || (before.state === after.state && left === shares)) return
-    // Which budgets a charge counts in never changes (rule 2), so that they are known before they are locked.
-    await this.#db.lock(budgetLocks(shares))
-    const changes = await new BudgetRows(this.#db).settle((sums) =>
-      moveShares(shares, before.state, after.state, sums, left),
-    )
-    await this.#write(changes)
+    const shares = (await this.sharesOf([charge.id])).get(charge.id) ?? []
+    const left = sharesOfTokens(shares, tokens)
     if (left === shares) return
-    for (const [position, share] of left.entries()) {
-      await this.#db.run(
-        'UPDATE shares SET amount = ? WHERE charge = ? AND position = ?',
-        share.amount,
-        before.id,
-        position,
-      )
-    }
+    await this.#db.lock(budgetLocks(shares))
+    const sums = new BudgetRows(this.#db)
+    await sums.prepare([(rows) => readSums(shares, rows)])
+    this.move([{ charge: charge.id, shares, from: charge.state, to: charge.state, left }], sums)
   }
 
-  /** The notices that were not reported yet: a soft limit is reported once per window and subject. */
-  async notify(passed: readonly Notice[]): Promise<Notice[]> {
-    const told: Notice[] = []
-    for (const notice of passed) {
-      const { kind, claim } = notice
-      if (kind !== 'soft' || (await this.#isFirst(claim, claim.window))) told.push(notice)
+  /**
+   * The notices of each reservation that were not reported yet: a soft limit is reported once per window and subject. Their budgets
+   * are locked.
+   */
+  async notify(passed: readonly (readonly Notice[])[]): Promise<Notice[][]> {
+    const soft = passed.flat().filter(({ kind }) => kind === 'soft')
+    const known = await this.#known(soft.map(({ claim }) => claim))
+    const first = new Set<Notice>()
+    for (const notice of soft) {
+      const { claim } = notice
+      const { from, to } = noticeRange(claim)
+      const told = known.get(noticePlace(claim, claim.window)) ?? []
+      if (told.some((at) => at >= from && at <= to)) continue
+      known.set(noticePlace(claim, claim.window), [...told, claim.windowStart])
+      first.add(notice)
+      this.#insertNotice(claim, claim.window)
     }
-    return told
+    return passed.map((notices) => notices.filter((notice) => notice.kind !== 'soft' || first.has(notice)))
+  }
+
+  /** The starts of the windows that overlap those of claims and whose soft limit was reported, by place. */
+  async #known(claims: readonly Claim[]): Promise<Map<string, readonly number[]>> {
+    if (claims.length === 0) return new Map()
+    const places = Map.groupBy(claims, (claim) => noticePlace(claim, claim.window))
+    const asked = [...places.values()].map((own, n) => ({
+      n,
+      budget: own[0]?.budget ?? '',
+      subject: own[0]?.subject ?? '',
+      window: own[0]?.window ?? '',
+      from: Math.min(...own.map((claim) => noticeRange(claim).from)),
+      to: Math.max(...own.map((claim) => noticeRange(claim).to)),
+    }))
+    const rows = await this.#db.all(
+      `SELECT k.n, s.window_start FROM jsonb_to_recordset(?::jsonb)
+        AS k(n integer, budget text, subject text, "window" text, "from" bigint, "to" bigint)
+      JOIN soft_notices s ON s.budget = k.budget AND s.subject = k.subject AND s."window" = k."window"
+        AND s.window_start BETWEEN k."from" AND k."to"`,
+      json(asked),
+    )
+    return new Map(
+      [...places.keys()].map((place, n) => [
+        place,
+        rows.filter((row) => row['n'] === n).map((row) => integer(row, 'window_start')),
+      ]),
+    )
   }
 
   async announce(claim: Claim, level: bigint): Promise<boolean> {
@@ -112,7 +156,7 @@ export class PostgresBudgets implements BudgetStore {
   }
 
   async #isFirst(claim: Claim, name: string): Promise<boolean> {
-    const { budget, subject, windowStart } = claim
+    const { budget, subject } = claim
     const { from, to } = noticeRange(claim)
     const known = await this.#db.get(
       `SELECT 1 FROM soft_notices
@@ -124,8 +168,12 @@ export class PostgresBudgets implements BudgetStore {
       to,
     )
     if (known) return false
-    await this.#db.run('INSERT INTO soft_notices VALUES (?, ?, ?, ?)', budget, subject, name, windowStart)
+    this.#insertNotice(claim, name)
     return true
+  }
+
+  #insertNotice({ budget, subject, windowStart }: Claim, name: string): void {
+    this.#db.send('INSERT INTO soft_notices VALUES (?, ?, ?, ?)', budget, subject, name, windowStart)
   }
 
   async totals(claims: readonly Claim[]): Promise<Totals[]> {
@@ -174,7 +222,7 @@ export class PostgresBudgets implements BudgetStore {
     return rows.map(rowToWindow)
   }
 
-  async #write(changes: readonly TotalsChange[]): Promise<void> {
+  #write(changes: readonly TotalsChange[]): void {
     if (changes.length === 0) return
     const rows = changes.map(({ key, totals }) => ({
       budget: key.budget,
@@ -186,11 +234,20 @@ export class PostgresBudgets implements BudgetStore {
       authorized: totals.authorized.toString(),
       uncertain: totals.uncertain.toString(),
     }))
-    await this.#db.run(
+    this.#db.send(
       `INSERT INTO totals SELECT * FROM jsonb_populate_recordset(NULL::totals, ?::jsonb)
       ON CONFLICT (budget, subject, "window", window_start) DO UPDATE SET spent = excluded.spent, held = excluded.held,
         authorized = excluded.authorized, uncertain = excluded.uncertain`,
       json(rows),
     )
   }
+}
+
+/** Asks for the sums that shares are in. */
+export function readSums(shares: readonly Share[], rows: BudgetRows): void {
+  for (const share of shares) for (const key of rows.keysOf(share)) rows.at(key)
+}
+
+function noticePlace({ budget, subject }: Claim, name: string): string {
+  return JSON.stringify([budget, subject, name])
 }

@@ -1,6 +1,6 @@
 /** The table of charges. Called inside the store's transactions; the parts of the store share it. */
-import type { Charge } from '../../../core/charge/charge.ts'
-import { changesToRow, chargeToRow, rowToCharge } from '../rows/rows.ts'
+import type { AuthorizationRecord, Charge } from '../../../core/charge/charge.ts'
+import { changesToRow, chargeToRow, integer, rowToCharge, text } from '../rows/rows.ts'
 import { unknownCharge } from '../rules/charge-rules.ts'
 import { json, type Transaction } from './database/transaction.ts'
 
@@ -40,37 +40,49 @@ export class ChargeTable {
     return charge
   }
 
-  /**
-   * Adds a charge.
-   * @param key what it is added up by; see history/rollups.ts
-   * @returns false when its id is taken
-   */
-  async insert(charge: Charge, key: number): Promise<boolean> {
-    const added = await this.#db.run(
-      `INSERT INTO charges SELECT * FROM jsonb_populate_recordset(NULL::charges, ?::jsonb) ON CONFLICT (id) DO NOTHING`,
-      json([{ ...chargeToRow(charge), key }]),
-    )
-    return added === 1
+  /** Which of these ids are taken. */
+  async known(ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const rows = await this.#db.all('SELECT id FROM charges WHERE id = ANY(?::text[])', ids)
+    return new Set(rows.map((row) => text(row, 'id')))
   }
 
-  async update(charge: Charge): Promise<void> {
-    const changes = changesToRow(charge)
-    const columns = Object.keys(changes).map((column) => `${column} = ?`)
-    await this.#db.run(
-      `UPDATE charges SET ${columns.join(', ')} WHERE id = ?`,
-      ...Object.values(changes),
-      charge.id,
+  /** The charges as they are and stay until the transaction ends, by id; those that do not exist are left out. */
+  async lockAll(ids: readonly string[]): Promise<ReadonlyMap<string, Charge>> {
+    const rows = await this.#db.all(
+      'SELECT * FROM charges WHERE id = ANY(?::text[]) ORDER BY id FOR UPDATE',
+      ids,
+    )
+    return new Map(rows.map((row) => [text(row, 'id'), rowToCharge(row)]))
+  }
+
+  /** Adds charges. @param added each with what it is added up by; see history/rollups.ts */
+  insert(added: readonly { readonly charge: Charge; readonly key: number }[]): void {
+    if (added.length === 0) return
+    this.#db.send(
+      'INSERT INTO charges SELECT * FROM jsonb_populate_recordset(NULL::charges, ?::jsonb)',
+      json(added.map(({ charge, key }) => ({ ...chargeToRow(charge), key }))),
+    )
+  }
+
+  /** Writes what charges became. They are locked. */
+  update(charges: readonly Charge[]): void {
+    if (charges.length === 0) return
+    const rows = charges.map((charge) => ({ ...changesToRow(charge), id: charge.id }))
+    const columns = Object.keys(rows[0] ?? {}).filter((column) => column !== 'id')
+    this.#db.send(
+      `UPDATE charges SET ${columns.map((column) => `${column} = became.${column}`).join(', ')}
+      FROM jsonb_populate_recordset(NULL::charges, ?::jsonb) AS became WHERE charges.id = became.id`,
+      json(rows),
     )
   }
 
   /** Charges of an instance that are `held` or `authorized`, by reservation. They stay so until the transaction ends. */
   async openOf(instance: string): Promise<Charge[]> {
     const rows = await this.#db.all(
-      `SELECT * FROM charges WHERE instance = ? AND state IN ('held', 'authorized')
-      ORDER BY reserved_at, id FOR UPDATE`,
+      `SELECT * FROM charges WHERE instance = ? AND state IN ('held', 'authorized') ORDER BY id FOR UPDATE`,
       instance,
     )
-    return rows.map(rowToCharge)
+    return rows.map(rowToCharge).toSorted((a, b) => a.reservedAt - b.reservedAt || (a.id < b.id ? -1 : 1))
   }
 
   /** The charge that an authorization was recorded with, as it stays until the transaction ends. */
@@ -80,7 +92,43 @@ export class ChargeTable {
   }
 
   /** Whether an authorization was recorded with any charge: a nonce is used once, for ever (rule 5). */
-  async isRecorded({ from, network, asset, nonce }: Nonce): Promise<boolean> {
-    return (await this.#db.get(BY_NONCE, from, network, asset, nonce)) !== undefined
+  async isRecorded(nonce: Nonce): Promise<boolean> {
+    return (await this.recorded([nonce])).size > 0
   }
+
+  /** Which of these were recorded, by {@link nonceName}. */
+  async recorded(nonces: readonly Nonce[]): Promise<ReadonlySet<string>> {
+    if (nonces.length === 0) return new Set()
+    const rows = await this.#db.all(
+      `SELECT k.n FROM jsonb_to_recordset(?::jsonb) AS k(n integer, from_address text, network text, asset text, nonce text)
+      WHERE EXISTS (SELECT 1 FROM charges WHERE from_address = k.from_address AND network = k.network AND asset = k.asset
+        AND nonce = k.nonce)`,
+      json(
+        nonces.map(({ from, network, asset, nonce }, n) => ({
+          n,
+          from_address: from,
+          network,
+          asset,
+          nonce,
+        })),
+      ),
+    )
+    return new Set(
+      rows.flatMap((row) => {
+        const found = nonces[integer(row, 'n')]
+        return found ? [nonceName(found)] : []
+      }),
+    )
+  }
+}
+
+/** The name to lock before a nonce is recorded: of two that record it at the same time, the second one sees the first. */
+export function nonceName({ from, network, asset, nonce }: Nonce): string {
+  return `nonce ${JSON.stringify([from, network, asset, nonce])}`
+}
+
+/** What identifies the authorization of a charge. */
+export function nonceOf({ network, asset, authorization }: Charge, record: AuthorizationRecord): Nonce {
+  const { from, nonce } = authorization ?? record
+  return { from, network, asset, nonce }
 }

@@ -13,22 +13,17 @@ import type {
   TakenOver,
   UnprovenQuery,
 } from '../contracts/charges.ts'
-import {
-  authorizedCharge,
-  duplicateCharge,
-  heldCharge,
-  movedCharge,
-  refuseAuthorize,
-  takenOverCharge,
-} from '../rules/charge-rules.ts'
-import { pinOf } from '../rules/payee-rules.ts'
+import { authorizedCharge, refuseAuthorize, takenOverCharge } from '../rules/charge-rules.ts'
 import type { PostgresAuditOutbox } from './audit-outbox.ts'
-import { budgetLocks, type PostgresBudgets } from './budgets.ts'
+import { valueOf, type Outcome } from './batch/lane.ts'
+import { moveAll, writeMoves, type MoveWork, type Step } from './batch/move-all.ts'
+import { reserveAll, type ReserveWork } from './batch/reserve-all.ts'
+import type { PostgresBudgets } from './budgets.ts'
 import { ChargeReader } from './charge-reader.ts'
-import type { ChargeTable, Nonce } from './charge-table.ts'
+import { nonceOf, type ChargeTable } from './charge-table.ts'
 import type { Transaction } from './database/transaction.ts'
 import type { PostgresRollups } from './history/rollups.ts'
-import { requestLocks, type PostgresIdempotency } from './idempotency.ts'
+import type { PostgresIdempotency } from './idempotency.ts'
 import type { PostgresSellers } from './sellers.ts'
 import type { PostgresVouchers } from './vouchers.ts'
 
@@ -44,7 +39,7 @@ export interface ChargeFollowers {
 
 /**
  * The charges of the Postgres ledger. Locks are taken in one order, so that transactions do not wait for each other in a circle:
- * charges, the request, a first payment, budgets, the sums of reports, the voucher's pool.
+ * charges; requests, nonces and budgets, all in one statement; a first payment; the sums of reports; the voucher's pool.
  */
 export class PostgresCharges implements ChargeStore {
   readonly #db: Transaction
@@ -65,40 +60,25 @@ export class PostgresCharges implements ChargeStore {
     pin: boolean,
     mark?: RequestMark,
   ): Promise<Reservation> {
-    const { budgets, sellers, idempotency, rollups } = this.#followers
-    if (mark) {
-      await this.#db.lock(requestLocks(mark))
-      await idempotency.claim({ mark, instance: terms.instance, at: terms.reservedAt })
-    }
-    if (await this.#table.get(terms.id)) throw duplicateCharge(terms.id)
-    if (pin) await sellers.checkPayee(terms)
-    const charge = heldCharge(terms)
-    const key = await rollups.keyFor(charge)
-    await this.#db.lock(budgetLocks(claims))
-    const taken = await budgets.check(claims)
-    if (!taken.ok) return taken
-    if (!(await this.#table.insert(charge, key))) throw duplicateCharge(terms.id)
-    await budgets.take(charge.id, claims, taken.changes)
-    const notices = await budgets.notify(taken.passed)
-    if (mark) await idempotency.insert(terms.id, mark, terms.reservedAt)
-    return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
+    return valueOf((await this.reserveAll([{ terms, claims, pin, mark }]))[0])
+  }
+
+  /** Reserves charges whose {@link reservationNames} differ. */
+  reserveAll(work: readonly ReserveWork[]): Promise<Outcome<Reservation>[]> {
+    return reserveAll(this.#db, this.#table, this.#followers, work)
   }
 
   async authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal> {
-    const before = await this.#table.find(id)
-    const refusal = refuseAuthorize(before, at)
-    if (refusal) return refusal
-    const charge = authorizedCharge(before, record, at)
-    const nonce = nonceOf(charge, record)
-    // Of two that record the same nonce at the same time, one waits here.
-    await this.#db.lock([`nonce ${JSON.stringify(nonce)}`])
-    if (await this.#table.isRecorded(nonce)) return 'nonce_used'
-    await this.change(before, charge)
-    return charge
+    return valueOf((await this.moveAll([{ id, record, at }]))[0])
+  }
+
+  /** Moves charges whose {@link moveNames} differ. */
+  moveAll(work: readonly MoveWork[]): Promise<Outcome<Charge | AuthorizeRefusal>[]> {
+    return moveAll(this.#db, this.#table, this.#followers, work)
   }
 
   async takeOver(id: string, record: AuthorizationRecord, at: number): Promise<TakenOver | AuthorizeRefusal> {
-    const { vouchers, outbox } = this.#followers
+    const { vouchers } = this.#followers
     const held = await this.#table.find(id)
     const refusal = refuseAuthorize(held, at)
     if (refusal) return refusal
@@ -107,20 +87,14 @@ export class PostgresCharges implements ChargeStore {
     if (!before || !mayTakeOver(before, held, record) || !(await vouchers.takeOver(before.id, id)))
       return 'nonce_used'
     const now = takenOverCharge(before, at)
-    await this.change(before, now)
-    await this.change(held, charge)
-    await outbox.add(now.id, charge.instance)
+    // One after the other: only one of them may hold the nonce.
+    await this.change([{ before, after: now, by: charge.instance }])
+    await this.change([{ before: held, after: charge }])
     return { charge, handOver: { now, before } }
   }
 
   async move(id: string, move: Move): Promise<Charge> {
-    const before = await this.#table.find(id)
-    const charge = movedCharge(before, move)
-    await this.change(before, charge)
-    const pin = pinOf(charge, move)
-    if (pin) await this.#followers.sellers.notePin(pin)
-    await this.#followers.outbox.add(id, move.by)
-    return charge
+    return movedBy(valueOf((await this.moveAll([{ id, move }]))[0]))
   }
 
   async settleTokens(id: string, tokens: number): Promise<void> {
@@ -148,16 +122,14 @@ export class PostgresCharges implements ChargeStore {
     return this.#reader.withTransaction(network, transaction)
   }
 
-  /** Writes what a charge became, with its budget sums, the sums of reports and its voucher. The charge is locked. */
-  async change(before: Charge, charge: Charge): Promise<void> {
-    await this.#followers.budgets.move(before, charge)
-    await this.#table.update(charge)
-    await this.#followers.rollups.follow(before, charge)
-    await this.#followers.vouchers.follow(charge)
+  /** See {@link writeMoves}. */
+  change(steps: readonly Step[]): Promise<void> {
+    return writeMoves(this.#db, this.#table, this.#followers, steps)
   }
 }
 
-function nonceOf({ network, asset, authorization }: Charge, record: AuthorizationRecord): Nonce {
-  const { from, nonce } = authorization ?? record
-  return { from, network, asset, nonce }
+/** The charge that a move, which is never refused, came to. */
+export function movedBy(result: Charge | AuthorizeRefusal): Charge {
+  if (typeof result === 'string') throw new Error(`a move was refused: ${result}`)
+  return result
 }

@@ -1,4 +1,5 @@
 /** Tombstones of requests in the Postgres ledger. Called inside the store's transactions. */
+import type { Charge } from '../../../core/charge/charge.ts'
 import { REMEMBERED_MS, type RequestMark } from '../../../core/request/idempotency.ts'
 import {
   MAX_OTHERS,
@@ -9,9 +10,9 @@ import {
 } from '../contracts/idempotency.ts'
 import { integer, rowToCharge, text, type Row } from '../rows/rows.ts'
 import { refuseRepeat } from '../rules/repeat-rules.ts'
-import type { Transaction } from './database/transaction.ts'
+import { json, type Transaction } from './database/transaction.ts'
 
-/** How many expired tombstones a reservation deletes: more than it adds, so that the table does not grow. */
+/** How many expired tombstones are deleted for each that is added, so that the table does not grow. */
 const SWEEP = 4
 
 const JOINED = `SELECT charges.*, tombstones.body AS request_body, tombstones.undelivered_at
@@ -24,6 +25,44 @@ export function requestLocks({ name, body, call }: RequestMark): string[] {
     ...(name === undefined ? [] : [`name ${name}`]),
     ...(call === undefined ? [] : [`call ${call}`]),
   ]
+}
+
+/** A charge that is reserved for a request. */
+interface Marked {
+  readonly charge: Charge
+  readonly mark: RequestMark
+}
+
+interface Repeat {
+  readonly claim: RepeatClaim
+  readonly found: FoundTombstones
+  readonly wasRetried: boolean
+}
+
+/** What the ledger knows of some requests, read under their locks. */
+export class Repeats {
+  readonly #byMark: ReadonlyMap<RequestMark, Repeat>
+
+  constructor(repeats: readonly Repeat[]) {
+    this.#byMark = new Map(repeats.map((repeat) => [repeat.claim.mark, repeat]))
+  }
+
+  /** @throws TollwayError see {@link refuseRepeat} */
+  refuse(mark: RequestMark): void {
+    const { claim, found, wasRetried } = this.#of(mark)
+    refuseRepeat(claim, found, () => wasRetried)
+  }
+
+  /** Whether no valid tombstone holds its name. */
+  isFree(mark: RequestMark): boolean {
+    return this.#of(mark).found.named === undefined
+  }
+
+  #of(mark: RequestMark): Repeat {
+    const repeat = this.#byMark.get(mark)
+    if (!repeat) throw new Error('a request was not compared with the ledger')
+    return repeat
+  }
 }
 
 /** The tombstones of the Postgres ledger. */
@@ -72,46 +111,93 @@ export class PostgresIdempotency implements IdempotencyStore {
     }
   }
 
-  /** Frees a name that no valid tombstone holds. @throws TollwayError see {@link refuseRepeat} */
-  async claim(claim: RepeatClaim): Promise<void> {
-    const { mark, instance, at } = claim
-    const { name, body, cameAt = at } = mark
-    const found = await this.tombstones(mark, at - REMEMBERED_MS)
-    const retried = await this.#db.get(
-      `SELECT 1 FROM tombstones JOIN charges ON charges.id = tombstones.charge
-      WHERE body = ? AND at >= ? AND is_retry = 1 AND state <> 'released' AND instance <> ? LIMIT 1`,
-      body,
-      cameAt,
-      instance,
+  /** What the ledger knows of requests that are to be reserved. */
+  async findRepeats(claims: readonly RepeatClaim[]): Promise<Repeats> {
+    if (claims.length === 0) return new Repeats([])
+    const asked = json(
+      claims.map(({ mark: { name = null, body, call = null, cameAt }, instance, at }, n) => ({
+        n,
+        name,
+        body,
+        call,
+        since: at - REMEMBERED_MS,
+        came_at: cameAt ?? at,
+        instance,
+      })),
     )
-    refuseRepeat(claim, found, () => retried !== undefined)
-    // What still holds it is this request's own first charge.
-    if (name !== undefined && !found.named) {
-      await this.#db.run('DELETE FROM tombstones WHERE name = ?', name)
-    }
+    const remembered = "at >= k.since AND state <> 'released'"
+    const found = (kind: string, condition: string): string =>
+      `SELECT '${kind}' AS kind, k.n, found.* FROM k CROSS JOIN LATERAL (${JOINED} WHERE ${condition}) AS found`
+    const rows = await this.#db.all(
+      `SELECT * FROM (
+        WITH k AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(?::jsonb) AS k(n integer, name text, body text, call text,
+          since bigint, came_at bigint, instance text))
+        ${[
+          found('named', `name = k.name AND ${remembered}`),
+          found('newest', `tombstones.body = k.body AND ${remembered} ORDER BY at DESC, charge DESC LIMIT 1`),
+          // Not `body <> k.body`, which would read every request of the same body.
+          found(
+            'others',
+            `((call = k.call AND tombstones.body < k.body) OR (call = k.call AND tombstones.body > k.body)) AND ${remembered}
+            AND (state <> 'settled' OR undelivered_at IS NOT NULL) ORDER BY at DESC, charge DESC LIMIT ${MAX_OTHERS}`,
+          ),
+          found(
+            'retried',
+            `tombstones.body = k.body AND at >= k.came_at AND is_retry = 1 AND state <> 'released'
+            AND charges.instance <> k.instance LIMIT 1`,
+          ),
+        ].join(' UNION ALL ')}
+      ) AS repeats`,
+      asked,
+    )
+    const of = (kind: string, n: number): Tombstone[] =>
+      rows.filter((row) => row['kind'] === kind && row['n'] === n).map(rowToTombstone)
+    return new Repeats(
+      claims.map((claim, n) => ({
+        claim,
+        found: { named: of('named', n)[0], newest: of('newest', n)[0], others: of('others', n) },
+        wasRetried: of('retried', n).length > 0,
+      })),
+    )
   }
 
-  /** A request's second charge is newer than its first, within one millisecond too. */
-  async insert(charge: string, mark: RequestMark, at: number): Promise<void> {
-    const { name = null, body, call = null, after = null, presented } = mark
-    await this.#db.run(
+  /** Adds tombstones. A request's second charge is newer than its first, within one millisecond too. */
+  insert(added: readonly Marked[], repeats: Repeats): void {
+    if (added.length === 0) return
+    const names = (which: (marked: Marked) => boolean): string[] =>
+      added.flatMap((marked) => (marked.mark.name !== undefined && which(marked) ? [marked.mark.name] : []))
+    const oldest = Math.min(...added.map(({ charge }) => charge.reservedAt)) - REMEMBERED_MS
+    this.#db.send(
       `DELETE FROM tombstones WHERE charge IN
-      (SELECT charge FROM tombstones WHERE at < ? ORDER BY at LIMIT ${SWEEP} FOR UPDATE SKIP LOCKED)`,
-      at - REMEMBERED_MS,
+      (SELECT charge FROM tombstones WHERE at < ? ORDER BY at LIMIT ? FOR UPDATE SKIP LOCKED)`,
+      oldest,
+      SWEEP * added.length,
     )
-    if (name !== null && after !== null) {
-      await this.#db.run('UPDATE tombstones SET name = NULL WHERE name = ?', name)
+    // Of a name that no valid tombstone holds, what still holds it is forgotten; of one that this request holds, its first charge.
+    const forgotten = names(({ mark }) => repeats.isFree(mark))
+    const renamed = names(({ mark }) => mark.after !== undefined)
+    if (forgotten.length > 0) this.#db.send('DELETE FROM tombstones WHERE name = ANY(?::text[])', forgotten)
+    if (renamed.length > 0) {
+      this.#db.send('UPDATE tombstones SET name = NULL WHERE name = ANY(?::text[])', renamed)
     }
-    await this.#db.run(
-      `INSERT INTO tombstones (charge, name, body, call, at, is_retry) VALUES
-      (?, ?, ?, ?, greatest(?::bigint, (SELECT at + 1 FROM tombstones WHERE charge = ?)), ?)`,
-      charge,
-      name,
-      body,
-      call,
-      at,
-      after,
-      presented?.isRetry === true ? 1 : 0,
+    const rows = added.map(
+      ({ charge, mark: { name = null, body, call = null, after = null, presented } }) => ({
+        charge: charge.id,
+        name,
+        body,
+        call,
+        at: charge.reservedAt,
+        after,
+        is_retry: presented?.isRetry === true ? 1 : 0,
+      }),
+    )
+    this.#db.send(
+      `INSERT INTO tombstones (charge, name, body, call, at, is_retry)
+      SELECT k.charge, k.name, k.body, k.call,
+        greatest(k.at, (SELECT at + 1 FROM tombstones WHERE charge = k.after)), k.is_retry
+      FROM jsonb_to_recordset(?::jsonb)
+        AS k(charge text, name text, body text, call text, at bigint, after text, is_retry integer)`,
+      json(rows),
     )
   }
 

@@ -3,7 +3,6 @@ import type { Charge } from '../../../core/charge/charge.ts'
 import type { Instance, InstanceStore } from '../contracts/instances.ts'
 import { rowToInstance } from '../rows/rows.ts'
 import { retiredCharge, unknownInstance } from '../rules/charge-rules.ts'
-import type { PostgresAuditOutbox } from './audit-outbox.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { PostgresCharges } from './charges.ts'
 import type { Transaction } from './database/transaction.ts'
@@ -13,13 +12,11 @@ export class PostgresInstances implements InstanceStore {
   readonly #db: Transaction
   readonly #table: ChargeTable
   readonly #charges: PostgresCharges
-  readonly #outbox: PostgresAuditOutbox
 
-  constructor(db: Transaction, table: ChargeTable, charges: PostgresCharges, outbox: PostgresAuditOutbox) {
+  constructor(db: Transaction, table: ChargeTable, charges: PostgresCharges) {
     this.#db = db
     this.#table = table
     this.#charges = charges
-    this.#outbox = outbox
   }
 
   async register({ id, host, pid, processStart, startedAt, heartbeatAt }: Instance): Promise<void> {
@@ -49,15 +46,12 @@ export class PostgresInstances implements InstanceStore {
   }
 
   async retire(id: string, at: number, reason: string, by?: string): Promise<Charge[]> {
-    const moved: Charge[] = []
-    for (const before of await this.#table.openOf(id)) {
-      const charge = retiredCharge(before, at, reason)
-      if (!charge) continue
-      await this.#charges.change(before, charge)
-      await this.#outbox.add(charge.id, by)
-      moved.push(charge)
-    }
+    const steps = (await this.#table.openOf(id)).flatMap((before) => {
+      const after = retiredCharge(before, at, reason)
+      return after ? [{ before, after, by }] : []
+    })
+    if (steps.length > 0) await this.#charges.change(steps)
     await this.#db.run('UPDATE instances SET retired_at = ? WHERE id = ?', at, id)
-    return moved
+    return steps.map(({ after }) => after)
   }
 }

@@ -35,8 +35,8 @@ export async function readPostgresLedger(spec: string): Promise<PostgresReader> 
   }
   try {
     connection = await connections.connect()
-    await connection.query(BEGIN.read)
-    const db = new Transaction(connection)
+    const db = new Transaction(connection, connection.query(BEGIN.read))
+    await db.begun
     await checkVersion(db, shownAddress(address))
     return { ...readerOn(db), warnings: await checkDurability(db, Date.now()), close }
   } catch (error) {

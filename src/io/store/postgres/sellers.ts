@@ -8,13 +8,57 @@ import type {
   SellerFilter,
   SellerStore,
 } from '../contracts/sellers.ts'
-import { rowToPin, rowToPrice } from '../rows/rows.ts'
+import { integer, rowToPin, rowToPrice, text } from '../rows/rows.ts'
 import { checkPayee } from '../rules/payee-rules.ts'
 import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
-import type { Transaction } from './database/transaction.ts'
+import { json, type Transaction } from './database/transaction.ts'
 
 const PIN_ORDER = 'ORDER BY api_base, network, asset'
 const PRICE_ORDER = 'ORDER BY api_base, endpoint, model, network, asset'
+
+type Place = Pick<Pin, 'apiBase' | 'network' | 'asset'>
+
+const PLACES = `jsonb_to_recordset(?::jsonb) AS k(n integer, api_base text, network text, asset text)`
+const SAME_PLACE = 'pins.api_base = k.api_base AND pins.network = k.network AND pins.asset = k.asset'
+
+function sellerOf({ apiBase, network, asset }: Place): string {
+  return JSON.stringify([apiBase, network, asset])
+}
+
+function placeOf({ apiBase, network, asset }: Place) {
+  return { api_base: apiBase, network, asset }
+}
+
+function placesJson(places: readonly Place[]): string {
+  return json(places.map((place, n) => ({ n, ...placeOf(place) })))
+}
+
+/** The payees that charges may be reserved for, read under their locks. */
+export class Payees {
+  readonly #pinned: ReadonlyMap<string, Pin>
+  readonly #open: ReadonlyMap<string, Set<string>>
+
+  /**
+   * @param pinned by seller
+   * @param open the payees of open charges, of the sellers that have no pin
+   */
+  constructor(pinned: ReadonlyMap<string, Pin>, open: ReadonlyMap<string, Set<string>>) {
+    this.#pinned = pinned
+    this.#open = open
+  }
+
+  /** @throws TollwayError `payee_not_allowed` */
+  check(terms: ChargeTerms): void {
+    const seller = sellerOf(terms)
+    const others = this.#open.get(seller) ?? []
+    checkPayee(terms, this.#pinned.get(seller), () => [...others].some((payTo) => payTo !== terms.payTo))
+  }
+
+  /** Those after it are compared with a charge that is reserved now. */
+  reserved(terms: ChargeTerms): void {
+    this.#open.get(sellerOf(terms))?.add(terms.payTo)
+  }
+}
 
 /** The sellers of the Postgres ledger. */
 export class PostgresSellers implements SellerStore {
@@ -24,36 +68,39 @@ export class PostgresSellers implements SellerStore {
     this.#db = db
   }
 
-  /**
-   * Compares the payee of a charge that is to be reserved (rule 6).
-   * @throws TollwayError `payee_not_allowed`
-   */
-  async checkPayee(terms: ChargeTerms): Promise<void> {
-    const { apiBase, network, asset, payTo } = terms
-    const pinned = await this.#db.get(
-      'SELECT * FROM pins WHERE api_base = ? AND network = ? AND asset = ?',
-      apiBase,
-      network,
-      asset,
+  /** Reads what the payees of charges that are to be reserved are compared with (rule 6). */
+  async payeesOf(charges: readonly ChargeTerms[]): Promise<Payees> {
+    const sellers = new Map(charges.map((terms) => [sellerOf(terms), terms]))
+    const pinned = await this.#pinsOf([...sellers.values()])
+    const first = [...sellers].filter(([seller]) => !pinned.has(seller))
+    if (first.length === 0) return new Payees(pinned, new Map())
+    // First payments to one seller are reserved one after the other. One statement sees one instant: a payment that settles now is
+    // either still open or has its payee pinned.
+    const [, rows] = await Promise.all([
+      this.#db.lock(first.map(([seller]) => `first payment ${seller}`)),
+      this.#db.all(
+        `SELECT k.n, pins.*, open.payee FROM ${PLACES} LEFT JOIN pins ON ${SAME_PLACE}
+        LEFT JOIN LATERAL (SELECT DISTINCT charges.pay_to AS payee FROM charges WHERE state IN ('held', 'authorized')
+          AND charges.api_base = k.api_base AND charges.network = k.network AND charges.asset = k.asset) AS open ON true`,
+        placesJson(first.map(([, terms]) => terms)),
+      ),
+    ])
+    const open = new Map<string, Set<string>>(first.map(([seller]) => [seller, new Set()]))
+    for (const row of rows) {
+      const seller = first[integer(row, 'n')]?.[0] ?? ''
+      if (row['pay_to'] !== null) pinned.set(seller, rowToPin(row))
+      if (row['payee'] !== null) open.get(seller)?.add(text(row, 'payee'))
+    }
+    return new Payees(pinned, open)
+  }
+
+  async #pinsOf(sellers: readonly ChargeTerms[]): Promise<Map<string, Pin>> {
+    if (sellers.length === 0) return new Map()
+    const rows = await this.#db.all(
+      `SELECT pins.* FROM ${PLACES} JOIN pins ON ${SAME_PLACE}`,
+      placesJson(sellers),
     )
-    if (pinned) return checkPayee(terms, rowToPin(pinned), () => false)
-    // First payments to one seller are reserved one after the other.
-    await this.#db.lock([`first payment ${JSON.stringify([apiBase, network, asset])}`])
-    // One statement sees one instant: a payment that settles now is either still open or has its payee pinned.
-    const row = await this.#db.get(
-      `SELECT pins.*, EXISTS (SELECT 1 FROM charges WHERE state IN ('held', 'authorized')
-        AND api_base = ? AND network = ? AND asset = ? AND pay_to <> ?) AS is_open
-      FROM (SELECT 1) AS one LEFT JOIN pins ON api_base = ? AND network = ? AND asset = ?`,
-      apiBase,
-      network,
-      asset,
-      payTo,
-      apiBase,
-      network,
-      asset,
-    )
-    const pin = row && row['pay_to'] !== null ? rowToPin(row) : undefined
-    checkPayee(terms, pin, () => row?.['is_open'] === 1)
+    return new Map(rows.map(rowToPin).map((pin) => [sellerOf(pin), pin]))
   }
 
   async pins(apiBase?: string): Promise<Pin[]> {
@@ -66,6 +113,20 @@ export class PostgresSellers implements SellerStore {
 
   async notePin(pin: Pin): Promise<boolean> {
     return (await this.#writePin(pin, 'NOTHING')) > 0
+  }
+
+  /** Pins the payees of payments that settled, where none is pinned. */
+  notePins(pins: readonly Pin[]): void {
+    const first = new Map(pins.toReversed().map((pin) => [sellerOf(pin), pin]))
+    if (first.size === 0) return
+    const rows = [...first]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, pin]) => ({ ...placeOf(pin), pay_to: pin.payTo, pinned_at: pin.pinnedAt }))
+    this.#db.send(
+      `INSERT INTO pins SELECT * FROM jsonb_populate_recordset(NULL::pins, ?::jsonb)
+      ON CONFLICT (api_base, network, asset) DO NOTHING`,
+      json(rows),
+    )
   }
 
   async trustPin(pin: Pin): Promise<void> {

@@ -1,4 +1,6 @@
 /** The ledger in a Postgres database: shared by any number of processes on any number of machines. */
+import type { Charge } from '../../../core/charge/charge.ts'
+import type { AuthorizeRefusal, Reservation } from '../contracts/charges.ts'
 import { composeStore, type ContractsWithin } from '../compose-store.ts'
 import { storeClosed } from '../rules/charge-rules.ts'
 import type { Store } from '../store.ts'
@@ -6,7 +8,10 @@ import { PostgresAuditHeads } from './audit-heads.ts'
 import { PostgresAuditOutbox } from './audit-outbox.ts'
 import { PostgresBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
-import { PostgresCharges } from './charges.ts'
+import { Lane } from './batch/lane.ts'
+import { moveNames, type MoveWork } from './batch/move-all.ts'
+import { reservationNames, type ReserveWork } from './batch/reserve-all.ts'
+import { movedBy, PostgresCharges } from './charges.ts'
 import { parseAddress, shownAddress } from './database/address.ts'
 import { BEGIN, Database } from './database/database.ts'
 import { openConnections, type Waits } from './database/driver.ts'
@@ -58,15 +63,16 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     await database.close()
     throw error
   }
-  return postgresStore(database)
+  return postgresStore(database, waits.queueMs)
 }
 
-function postgresStore(database: Database): Store {
+function postgresStore(database: Database, queueMs: number): Store {
   let isClosed = false
   const running = new Set<Promise<unknown>>()
-  const run = async <T>(begin: string, work: (db: Transaction) => T | Promise<T>): Promise<T> => {
+  /** Closing waits for what was asked for before. */
+  const accepted = async <T>(work: () => Promise<T>): Promise<T> => {
     if (isClosed) throw storeClosed()
-    const done = database.transact(begin, async (db) => await work(db))
+    const done = work()
     running.add(done)
     try {
       return await done
@@ -74,11 +80,13 @@ function postgresStore(database: Database): Store {
       running.delete(done)
     }
   }
+  const run = <T>(begin: string, work: (db: Transaction) => T | Promise<T>): Promise<T> =>
+    accepted(() => database.transact(begin, async (db) => await work(db)))
   const within =
     (begin: string) =>
     <T>(work: (contracts: ContractsWithin) => T | Promise<T>): Promise<T> =>
       run(begin, (db) => work(contractsWithin(db)))
-  return composeStore(
+  const composed = composeStore(
     {
       read: within(BEGIN.read),
       write: within(BEGIN.write),
@@ -101,6 +109,36 @@ function postgresStore(database: Database): Store {
       },
     },
   )
+  const { reserve, authorize, move } = grouped(database, queueMs)
+  return {
+    ...composed,
+    reserve: (...args) => accepted(() => reserve(...args)),
+    authorize: (...args) => accepted(() => authorize(...args)),
+    move: (...args) => accepted(() => move(...args)),
+  }
+}
+
+/** What each paid call does: all calls of this process that do it at once share a transaction. */
+function grouped(database: Database, queueMs: number): Pick<Store, 'reserve' | 'authorize' | 'move'> {
+  const reservations = new Lane<ReserveWork, Reservation>({
+    transact: (work) =>
+      database.transact(BEGIN.writeSoon, (db) => contractsWithin(db).charges.reserveAll(work)),
+    namesOf: reservationNames,
+    groupOf: ({ terms }) => terms.instance,
+    queueMs,
+  })
+  const moves = new Lane<MoveWork, Charge | AuthorizeRefusal>({
+    // Durable: the record of a signature before it is sent (rule 3), and the end of a payment, because a database that lost it would
+    // start again beside gateways that go on.
+    transact: (work) => database.transact(BEGIN.write, (db) => contractsWithin(db).charges.moveAll(work)),
+    namesOf: moveNames,
+    queueMs,
+  })
+  return {
+    reserve: (terms, claims, pin, mark) => reservations.run({ terms, claims, pin, mark }),
+    authorize: (id, record, at) => moves.run({ id, record, at }),
+    move: async (id, move) => movedBy(await moves.run({ id, move })),
+  }
 }
 
 /** Every contract in one transaction. */
@@ -123,6 +161,6 @@ export function contractsWithin(db: Transaction) {
     flags: new PostgresFlags(db, table),
     auditHeads: new PostgresAuditHeads(db),
     notices: new PostgresNotices(db),
-    instances: new PostgresInstances(db, table, charges, followers.outbox),
+    instances: new PostgresInstances(db, table, charges),
   }
 }

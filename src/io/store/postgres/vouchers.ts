@@ -51,12 +51,21 @@ export class PostgresVouchers implements VoucherStore {
     this.#reader = new VoucherReader(db, purchases)
   }
 
-  /** Updates the voucher that a moved charge has claimed; see {@link VoucherStore}. */
-  async follow(charge: Charge): Promise<void> {
-    if (charge.state === 'released' && !charge.authorization) await this.#giveBack(charge.id)
-    else if (mayErase(charge)) {
-      await this.#db.run('UPDATE vouchers SET payment = NULL WHERE charge = ?', charge.id)
+  /** Updates the vouchers that moved charges have claimed; see {@link VoucherStore}. */
+  async follow(charges: readonly Charge[]): Promise<void> {
+    const unsigned = charges.filter(({ state, authorization }) => state === 'released' && !authorization)
+    const erased = charges
+      .filter((charge) => !unsigned.includes(charge) && mayErase(charge))
+      .map(({ id }) => id)
+    if (erased.length > 0) {
+      this.#db.send('UPDATE vouchers SET payment = NULL WHERE charge = ANY(?::text[])', erased)
     }
+    if (unsigned.length === 0) return
+    const claimed = await this.#db.all(
+      'SELECT charge FROM vouchers WHERE charge = ANY(?::text[]) ORDER BY payer, pool, charge',
+      unsigned.map(({ id }) => id),
+    )
+    for (const row of claimed) await this.#giveBack(text(row, 'charge'))
   }
 
   /**

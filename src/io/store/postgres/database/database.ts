@@ -71,9 +71,9 @@ export class Database {
     const connection = await this.#connect()
     let isBroken = true
     try {
-      await connection.query(begin)
-      const result = await work(new Transaction(connection))
-      await connection.query('COMMIT')
+      const transaction = new Transaction(connection, connection.query(begin))
+      const result = await work(transaction)
+      await commit(connection, transaction)
       isBroken = false
       return result
     } catch (error) {
@@ -95,6 +95,15 @@ export class Database {
       throw error
     }
   }
+}
+
+/** Ends a transaction together with what it still sends. */
+async function commit(connection: Connection, transaction: Transaction): Promise<void> {
+  await transaction.begun
+  const committed = connection.query('COMMIT')
+  const [{ command }] = await Promise.all([committed, transaction.sent()])
+  // After a failed statement the server rolls back, and does not call that an error.
+  if (command !== 'COMMIT') throw new Error('the transaction was rolled back: one of its statements failed')
 }
 
 function busy(cause: unknown): TollwayError {

@@ -12,9 +12,11 @@ export interface Result {
   readonly rows: readonly Row[]
   /** How many rows it returned or changed. */
   readonly count: number
+  /** What the server did: `COMMIT`, or `ROLLBACK` where that was asked for after a failed statement. */
+  readonly command: string
 }
 
-/** One connection to the database. */
+/** One connection to the database. Statements are sent at once and answered in their order. */
 export interface Connection {
   /** @param name of the prepared statement; without one it is not prepared, and without values it may be several statements */
   query(text: string, values?: readonly Value[], name?: string): Promise<Result>
@@ -67,6 +69,7 @@ export async function openConnections(address: PostgresAddress, waits: Waits): P
     connectionTimeoutMillis: waits.connectMs,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    pipeline: true,
     application_name: 'tollway',
     // The server ends what it is still doing for a replica that is gone; the client ends what a lost server would answer.
     statement_timeout: waits.statementMs,
@@ -95,7 +98,7 @@ export async function openConnections(address: PostgresAddress, waits: Waits): P
                 ? { text }
                 : { ...(name === undefined ? {} : { name }), text, values: values.map(sent) },
             )
-            return { rows: result.rows ?? [], count: result.rowCount ?? 0 }
+            return { rows: result.rows ?? [], count: result.rowCount ?? 0, command: result.command }
           } catch (error) {
             throw databaseError(error)
           }
