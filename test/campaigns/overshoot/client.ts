@@ -28,7 +28,12 @@ export interface ClientOutcome {
 
 const MOST_TRIES = 200
 const task = JSON.parse(process.argv[2] ?? '') as ClientTask
-const agent = new Agent({ connections: 256, headersTimeout: 300_000, bodyTimeout: 300_000 })
+const agent = new Agent({
+  connections: 256,
+  headersTimeout: 300_000,
+  bodyTimeout: 300_000,
+  connect: { timeout: 300_000 },
+})
 const ended = await Promise.all(Array.from({ length: task.calls }, (_, n) => call(n)))
 await agent.close()
 
