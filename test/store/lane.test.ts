@@ -1,7 +1,7 @@
 /** Group commit of the Postgres ledger, without a database. */
 import { afterEach, expect, test, vi } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
-import { Lane, type Outcome } from '../../src/io/store/postgres/batch/lane.ts'
+import { Lane, type Outcome } from '../../src/io/store/postgres/database/lane.ts'
 
 afterEach(() => {
   vi.useRealTimers()

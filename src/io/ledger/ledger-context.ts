@@ -23,6 +23,26 @@ export interface LedgerContext {
   readonly onClosing?: (() => Promise<void>) | undefined
 }
 
+/**
+ * The same, dated by the store's clock where it has one: processes on several machines then count in the same budget windows, and
+ * judge each other's heartbeats, whatever their own clocks say.
+ */
+export function dated(context: LedgerContext): LedgerContext {
+  const { store, clock, instance } = context
+  const { clockAheadMs } = store
+  if (!clockAheadMs) return context
+  const ahead = clockAheadMs()
+  return {
+    ...context,
+    clock: { now: () => clock.now() + clockAheadMs() },
+    instance: {
+      ...instance,
+      startedAt: instance.startedAt + ahead,
+      heartbeatAt: instance.heartbeatAt + ahead,
+    },
+  }
+}
+
 /** What a reservation is for; the ledger adds id, instance and times. */
 export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
   /** The caller's team. Not stored with the charge, as is {@link publicModel}. */

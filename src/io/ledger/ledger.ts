@@ -16,7 +16,7 @@ import { ChargeResolver } from './charge-resolver.ts'
 import { DeadInstances } from './dead-instances.ts'
 import { chargeFields, ChargeTrail, heldFields } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
-import type { LedgerContext, ReserveTerms } from './ledger-context.ts'
+import { dated, type LedgerContext, type ReserveTerms } from './ledger-context.ts'
 import { ReceiptTransactions } from './receipt-transactions.ts'
 import { recordAuthorization } from './record-authorization.ts'
 import type { KnownPrice, Pin, PriceKey } from '../store/contracts/sellers.ts'
@@ -72,8 +72,8 @@ export class Ledger {
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   static async open(context: LedgerContext): Promise<Ledger> {
-    const ledger = new Ledger(context)
-    await context.store.register(context.instance)
+    const ledger = new Ledger(dated(context))
+    await context.store.register(ledger.#context.instance)
     await ledger.#trail.write(
       'instance.started',
       { instance: context.instance.id, store: context.store.kind },

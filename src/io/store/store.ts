@@ -47,6 +47,12 @@ export interface Store extends LedgerContracts {
   /** Moves that the audit file may not hold yet. */
   readonly outbox: AuditOutbox
 
+  /**
+   * How far the clock that charges are dated by is ahead of this process's, milliseconds; without it they are dated by this process's.
+   * For stores that processes on several machines share.
+   */
+  readonly clockAheadMs?: (() => number) | undefined
+
   /** Resolves when a write would succeed now; used by readiness. */
   ping(): Promise<void>
   /** Finishes what was asked for and closes. Every later call rejects with `store_unavailable`. */

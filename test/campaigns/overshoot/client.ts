@@ -33,6 +33,8 @@ const agent = new Agent({
   headersTimeout: 300_000,
   bodyTimeout: 300_000,
   connect: { timeout: 300_000 },
+  // A connection for each call: one that is kept may be closed while the next call is written to it.
+  pipelining: 0,
 })
 const ended = await Promise.all(Array.from({ length: task.calls }, (_, n) => call(n)))
 await agent.close()

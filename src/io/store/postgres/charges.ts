@@ -14,28 +14,13 @@ import type {
   UnprovenQuery,
 } from '../contracts/charges.ts'
 import { authorizedCharge, refuseAuthorize, takenOverCharge } from '../rules/charge-rules.ts'
-import type { PostgresAuditOutbox } from './audit-outbox.ts'
-import { valueOf, type Outcome } from './batch/lane.ts'
-import { moveAll, writeMoves, type MoveWork, type Step } from './batch/move-all.ts'
-import { reserveAll, type ReserveWork } from './batch/reserve-all.ts'
-import type { PostgresBudgets } from './budgets.ts'
+import { valueOf, type Outcome } from './database/lane.ts'
+import { moveAll, writeMoves, type MoveWork, type Step } from './move-all.ts'
+import { reserveAll, type ReserveWork } from './reserve-all.ts'
+import type { ChargeFollowers } from './charge-followers.ts'
 import { ChargeReader } from './charge-reader.ts'
 import { nonceOf, type ChargeTable } from './charge-table.ts'
 import type { Transaction } from './database/transaction.ts'
-import type { PostgresRollups } from './history/rollups.ts'
-import type { PostgresIdempotency } from './idempotency.ts'
-import type { PostgresSellers } from './sellers.ts'
-import type { PostgresVouchers } from './vouchers.ts'
-
-/** What follows a charge. */
-export interface ChargeFollowers {
-  readonly budgets: PostgresBudgets
-  readonly sellers: PostgresSellers
-  readonly idempotency: PostgresIdempotency
-  readonly vouchers: PostgresVouchers
-  readonly outbox: PostgresAuditOutbox
-  readonly rollups: PostgresRollups
-}
 
 /**
  * The charges of the Postgres ledger. Locks are taken in one order, so that transactions do not wait for each other in a circle:

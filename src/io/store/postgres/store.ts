@@ -8,11 +8,12 @@ import { PostgresAuditHeads } from './audit-heads.ts'
 import { PostgresAuditOutbox } from './audit-outbox.ts'
 import { PostgresBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
-import { Lane } from './batch/lane.ts'
-import { moveNames, type MoveWork } from './batch/move-all.ts'
-import { reservationNames, type ReserveWork } from './batch/reserve-all.ts'
+import { Lane } from './database/lane.ts'
+import { moveNames, type MoveWork } from './move-all.ts'
+import { reservationNames, type ReserveWork } from './reserve-all.ts'
 import { movedBy, PostgresCharges } from './charges.ts'
 import { parseAddress, shownAddress } from './database/address.ts'
+import { DatabaseClock } from './database/clock.ts'
 import { BEGIN, Database } from './database/database.ts'
 import { openConnections, type Waits } from './database/driver.ts'
 import { checkDurability } from './database/durability.ts'
@@ -37,6 +38,8 @@ export interface PostgresStoreOptions {
   readonly isExpected?: boolean | undefined
   /** Told what a failover of the database could lose. */
   readonly onWarning?: ((warning: string) => void) | undefined
+  /** This process's clock, milliseconds since the epoch. */
+  readonly now?: (() => number) | undefined
 }
 
 /** A paid request waits no longer than these for a database that is gone. */
@@ -51,22 +54,27 @@ const WAITS: Waits = { connectMs: 5000, queueMs: 5000, statementMs: 5000 }
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const address = parseAddress(options.address)
   const waits = { ...WAITS, ...options.waits }
+  const { now = Date.now } = options
+  const clock = new DatabaseClock(now)
   const connections = await openConnections(address, waits)
   const database = new Database(connections, { places: address.poolSize, queueMs: waits.queueMs })
   try {
     if (options.isExpected === true) {
       await database.transact(BEGIN.read, (db) => checkVersion(db, shownAddress(address)))
     } else await migrate(database, address.schema)
-    const warnings = await database.transact(BEGIN.read, (db) => checkDurability(db, Date.now()))
+    const warnings = await database.transact(BEGIN.read, async (db) => {
+      await clock.measure(db)
+      return await checkDurability(db, now())
+    })
     for (const warning of warnings) options.onWarning?.(warning)
   } catch (error) {
     await database.close()
     throw error
   }
-  return postgresStore(database, waits.queueMs)
+  return postgresStore(database, clock, waits.queueMs)
 }
 
-function postgresStore(database: Database, queueMs: number): Store {
+function postgresStore(database: Database, clock: DatabaseClock, queueMs: number): Store {
   let isClosed = false
   const running = new Set<Promise<unknown>>()
   /** Closing waits for what was asked for before. */
@@ -112,6 +120,11 @@ function postgresStore(database: Database, queueMs: number): Store {
   const { reserve, authorize, move } = grouped(database, queueMs)
   return {
     ...composed,
+    clockAheadMs: () => clock.aheadMs,
+    heartbeat: async (...args) => {
+      await composed.heartbeat(...args)
+      await run(BEGIN.read, (db) => clock.measure(db))
+    },
     reserve: (...args) => accepted(() => reserve(...args)),
     authorize: (...args) => accepted(() => authorize(...args)),
     move: (...args) => accepted(() => move(...args)),

@@ -45,7 +45,7 @@ export async function checkDurability(transaction: Transaction, now: number): Pr
   const apart = Math.abs(integer(row, 'now') - now)
   if (apart > CLOCK_MS) {
     warnings.push(
-      `The clocks of this machine and of the database are ${Math.round(apart / 1000)} seconds apart: replicas would count in different budget windows. Keep both in time with NTP.`,
+      `The clocks of this machine and of the database are ${Math.round(apart / 1000)} seconds apart: charges are dated, and budget windows begin, by the database's clock. Keep both in time with NTP: sellers compare signatures with theirs.`,
     )
   }
   return warnings

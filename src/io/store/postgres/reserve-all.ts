@@ -1,16 +1,16 @@
 /** Reserves several charges in one transaction. Each gets its own verdict, in order, as if each came alone. */
-import type { Claim } from '../../../../core/budget/budget.ts'
-import type { Charge, ChargeTerms } from '../../../../core/charge/charge.ts'
-import type { RequestMark } from '../../../../core/request/idempotency.ts'
-import type { Notice, Reservation } from '../../contracts/charges.ts'
-import { duplicateCharge, heldCharge, takeClaims } from '../../rules/charge-rules.ts'
-import { BudgetRows } from '../budget-rows.ts'
-import { budgetLocks } from '../budgets.ts'
-import type { ChargeTable } from '../charge-table.ts'
-import type { ChargeFollowers } from '../charges.ts'
-import type { Transaction } from '../database/transaction.ts'
-import { requestLocks } from '../idempotency.ts'
-import { outcomeOf, type Outcome } from './lane.ts'
+import type { Claim } from '../../../core/budget/budget.ts'
+import type { Charge, ChargeTerms } from '../../../core/charge/charge.ts'
+import type { RequestMark } from '../../../core/request/idempotency.ts'
+import type { Notice, Reservation } from '../contracts/charges.ts'
+import { duplicateCharge, heldCharge, takeClaims } from '../rules/charge-rules.ts'
+import { BudgetRows } from './budget-rows.ts'
+import { budgetLocks } from './budgets.ts'
+import type { ChargeTable } from './charge-table.ts'
+import type { ChargeFollowers } from './charge-followers.ts'
+import type { Transaction } from './database/transaction.ts'
+import { requestLocks } from './idempotency.ts'
+import { outcomeOf, type Outcome } from './database/lane.ts'
 
 /** What one reservation asks for; see `ChargeStore.reserve`. */
 export interface ReserveWork {

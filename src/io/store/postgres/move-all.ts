@@ -1,7 +1,7 @@
 /** Moves several charges in one transaction. Each gets its own outcome, in order, as if each came alone. */
-import type { AuthorizationRecord, Charge } from '../../../../core/charge/charge.ts'
-import type { AuthorizeRefusal, Move } from '../../contracts/charges.ts'
-import type { Pin } from '../../contracts/sellers.ts'
+import type { AuthorizationRecord, Charge } from '../../../core/charge/charge.ts'
+import type { AuthorizeRefusal, Move } from '../contracts/charges.ts'
+import type { Pin } from '../contracts/sellers.ts'
 import {
   authorizedCharge,
   movedCharge,
@@ -9,15 +9,15 @@ import {
   sharesAfter,
   unknownCharge,
   type Share,
-} from '../../rules/charge-rules.ts'
-import { pinOf } from '../../rules/payee-rules.ts'
-import { BudgetRows } from '../budget-rows.ts'
-import { budgetLocks, readSums, type ShareMove } from '../budgets.ts'
-import { nonceName, nonceOf, type ChargeTable, type Nonce } from '../charge-table.ts'
-import type { ChargeFollowers } from '../charges.ts'
-import type { Transaction } from '../database/transaction.ts'
-import type { ChargeMove } from '../history/rollups.ts'
-import { outcomeOf, type Outcome } from './lane.ts'
+} from '../rules/charge-rules.ts'
+import { pinOf } from '../rules/payee-rules.ts'
+import { BudgetRows } from './budget-rows.ts'
+import { budgetLocks, readSums, type ShareMove } from './budgets.ts'
+import { nonceName, nonceOf, type ChargeTable, type Nonce } from './charge-table.ts'
+import type { ChargeFollowers } from './charge-followers.ts'
+import type { Transaction } from './database/transaction.ts'
+import type { ChargeMove } from './history/rollups.ts'
+import { outcomeOf, type Outcome } from './database/lane.ts'
 
 /** What one move asks for; see `ChargeStore.authorize` and `ChargeStore.move`. */
 export type MoveWork =

@@ -3,7 +3,7 @@
  * own outcome. When a shared transaction fails, each is done again in one of its own, so that one cannot fail the others.
  */
 import { TollwayError } from '../../../../core/errors.ts'
-import { isLost } from '../database/errors.ts'
+import { isLost } from './errors.ts'
 
 /** What became of one piece of work in a shared transaction. */
 export type Outcome<T> = { readonly value: T } | { readonly thrown: unknown }
