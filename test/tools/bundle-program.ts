@@ -32,17 +32,13 @@ const EXTERNAL = [
   'pg',
 ]
 
-/**
- * Keeps every source file's idea of where it lies, and points those that start a thread to the bundled thread.
- * For Vite and Rolldown alike.
- */
-export const bundledThreads: Pick<Plugin, 'name'> & {
-  transform(code: string, id: string): string | undefined
-} = {
+/** Points the sources that start a thread to the bundled thread. */
+const useBundledThreads: Plugin = {
   name: 'tollway-bundled-threads',
   transform: (code, id) => (STARTS_THREAD.test(id) ? placedAt(code, join(DIRECTORY, 'main.js')) : undefined),
 }
 
+/** Keeps every other source file's idea of where it lies. */
 const keepPlaces: Plugin = {
   name: 'tollway-keep-places',
   transform: (code, id) =>
@@ -71,7 +67,7 @@ async function bundle(options: InputOptions): Promise<void> {
     ...options,
     platform: 'node',
     external: EXTERNAL,
-    plugins: [bundledThreads, keepPlaces],
+    plugins: [useBundledThreads, keepPlaces],
   })
   const { output } = await made.generate({ format: 'esm', entryFileNames: '[name].js', codeSplitting: false })
   await made.close()

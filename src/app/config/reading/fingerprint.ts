@@ -1,5 +1,5 @@
 /** What a configuration says, as digests: two of them can be compared key by key without keeping a secret. */
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { isPostgres } from '../../../io/store/postgres/database/address.ts'
 import { isPlainObject } from './interpolate.ts'
@@ -25,7 +25,7 @@ export interface FingerprintValue {
   readonly orderOf?: string | undefined
 }
 
-const PROCESS_KEY = randomBytes(32)
+const PROCESS_KEY = createSecretKey(randomBytes(32))
 
 /** The keys that name an entry of a list, so that entries are compared by name and not by position. */
 const NAMES = ['model_name', 'name', 'id', 'symbol'] as const

@@ -34,20 +34,25 @@ export function notesOf(schema: z.core.$ZodType): Notes {
 
 /** The schema without optional, default and transform around it. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  return layers(schema).at(-1) ?? schema
+  let unwrapped = schema
+  for (let inner = innerOf(schema); inner !== undefined; inner = innerOf(inner)) unwrapped = inner
+  return unwrapped
 }
 
 function layers(schema: z.core.$ZodType): z.core.$ZodType[] {
-  const inner =
-    schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault
-      ? schema.def.innerType
-      : schema instanceof z.ZodPipe
-        ? // A preprocessed value is described by what it becomes.
-          schema.def.in instanceof z.ZodTransform
-          ? schema.def.out
-          : schema.def.in
-        : undefined
-  return inner === undefined ? [schema] : [schema, ...layers(inner)]
+  const found = [schema]
+  for (let inner = innerOf(schema); inner !== undefined; inner = innerOf(inner)) found.push(inner)
+  return found
+}
+
+/** The schema within one wrapper, `undefined` where there is none. */
+function innerOf(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
+    return schema.def.innerType
+  }
+  if (!(schema instanceof z.ZodPipe)) return undefined
+  // A preprocessed value is described by what it becomes.
+  return schema.def.in instanceof z.ZodTransform ? schema.def.out : schema.def.in
 }
 
 /** The possible shapes of a mapping: one, or one for each value of its discriminator. */

@@ -10,30 +10,33 @@ export const publishedMnemonic = 'test test test test test test test test test t
 
 /** A key pair of the local chain. */
 export interface LocalAccount {
-  address: Address
-  privateKey: Hex
+  readonly address: Address
+  readonly privateKey: Hex
 }
 
 /** The accounts of the local chain. */
 export interface LocalAccounts {
   /** Pays the gas of every settlement. */
-  facilitator: LocalAccount
+  readonly facilitator: LocalAccount
   /** Owns the token: mints, burns, pauses, blacklists. */
-  tokenOwner: LocalAccount
+  readonly tokenOwner: LocalAccount
   /** Pays for calls; holds tokens and no ether. */
-  buyer: LocalAccount
+  readonly buyer: LocalAccount
   /** Receives the payments. */
-  seller: LocalAccount
+  readonly seller: LocalAccount
 }
 
-/** Derives the sandbox's accounts (BIP-44, `m/44'/60'/0'/0/0` to `/3`). */
+let derived: LocalAccounts | undefined
+
+/** The sandbox's accounts (BIP-44, `m/44'/60'/0'/0/0` to `/3`), derived once: a mnemonic costs thousands of hashes. */
 export function localAccounts(): LocalAccounts {
-  return { facilitator: account(0), tokenOwner: account(1), buyer: account(2), seller: account(3) }
+  derived ??= { facilitator: account(0), tokenOwner: account(1), buyer: account(2), seller: account(3) }
+  return derived
 }
 
 function account(addressIndex: number): LocalAccount {
-  const derived = mnemonicToAccount(publishedMnemonic, { addressIndex })
-  const { privateKey } = derived.getHdKey()
+  const { address, getHdKey } = mnemonicToAccount(publishedMnemonic, { addressIndex })
+  const { privateKey } = getHdKey()
   if (privateKey === null) throw new Error(`no private key at address index ${addressIndex}`)
-  return { address: derived.address, privateKey: bytesToHex(privateKey) }
+  return { address, privateKey: bytesToHex(privateKey) }
 }
