@@ -336,7 +336,7 @@ describe('a remote signer', () => {
   ])(
     'that returns a longer signature (%s) is told as that of a contract wallet, not to be tried again',
     async (kind, signature) => {
-      const signer = await open(reference(), 300)
+      const signer = await open(reference())
       remote.levers.answer = { status: 200, body: { signature } }
       const error: unknown = await signer.sign(payment, never).catch((reason: unknown) => reason)
       expect(error).toMatchObject({ code: 'wallet_not_plain', status: 400, headers: {} })
