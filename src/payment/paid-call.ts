@@ -123,11 +123,11 @@ export class PaidCall {
     return true
   }
 
-  async #pay({ quote, ...vetted }: Vetted): Promise<void> {
-    const { authorized, authorization } = await this.#prepare(quote, vetted.pin)
+  async #pay(vetted: Vetted): Promise<void> {
+    const { authorized, authorization } = await this.#prepare(vetted)
     try {
       const reply = await this.#send(authorized, authorization)
-      await this.#judge(authorized, reply, { quote, ...vetted }, authorization)
+      await this.#judge(authorized, reply, vetted, authorization)
     } catch (error) {
       // Whatever is wrong with the seller, it says so for nothing before the next payment.
       if (this.#question) this.#context.terms?.doubt(this.#question)
@@ -179,13 +179,14 @@ export class PaidCall {
   }
 
   /** Reserves, signs and records: what fails here is a refusal of the seller's offer. */
-  async #prepare(quote: Quote, pin: boolean): Promise<{ authorized: Charge; authorization: Authorization }> {
+  async #prepare(vetted: Vetted): Promise<{ authorized: Charge; authorization: Authorization }> {
+    const { quote, pin } = vetted
     const { network } = quote.asset
     reportOffer(this.#call, 'offered', network)
     const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     try {
-      await askFirst(this.#call, quote)
+      await askFirst(this.#call, vetted)
       const reserving = performance.now()
       const held = await guard.reserve(quote, this.#call.candidate, pin)
       this.#phase('reserve', reserving)

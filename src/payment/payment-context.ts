@@ -1,4 +1,4 @@
-import type { Approval } from '../core/approval/approval.ts'
+import type { Approval, PaymentToApprove } from '../core/approval/approval.ts'
 import type { Clock } from '../core/clock.ts'
 import type { PaymentToSign } from '../core/hooks/hooks.ts'
 import type { Exchange } from '../core/request/exchange.ts'
@@ -115,6 +115,8 @@ export interface CandidateCall {
 /** A {@link CandidateCall} whose route pays. */
 export interface PayingCall extends CandidateCall {
   readonly payer: Provider
+  /** What a person approved before the seller was asked again: nothing else is paid. */
+  readonly approved?: PaymentToApprove | undefined
 }
 
 /** The client left before anything was sent: no one waits for an answer, and there is nothing to pay for. */

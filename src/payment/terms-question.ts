@@ -45,9 +45,9 @@ export function termsQuestion(call: PayingCall, request: OutgoingRequest): Terms
   }
 }
 
-/** Whether terms may be taken from memory for this request; a dry run is there to ask. */
-export function mayRecall({ exchange }: Pick<PayingCall, 'exchange'>): boolean {
-  return !isDryRun(exchange)
+/** Whether terms may be taken from memory for this request; a dry run is there to ask, and so is a call that waited for approval. */
+export function mayRecall({ exchange, approved }: Pick<PayingCall, 'exchange' | 'approved'>): boolean {
+  return !isDryRun(exchange) && approved === undefined
 }
 
 function shapeOf({ exchange }: PayingCall, { headers }: OutgoingRequest): string | undefined {

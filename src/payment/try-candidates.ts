@@ -8,6 +8,7 @@ import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts
 import { paysFor } from '../core/routing/paid-endpoints.ts'
 import { spentOf } from '../core/request/exchange.ts'
 import { printable } from '../core/printable.ts'
+import { ApprovedLateError } from './ask-first.ts'
 import { sendMetered } from './send-metered.ts'
 import { askedPause, classOf, sendUnpaid, SellerUnavailableError } from './send-unpaid.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
@@ -172,8 +173,18 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
   }
 }
 
-/** Asks what the request costs, unless that is known, and pays it. */
+/** Buys; where a person took time to approve, at the terms that the seller asks after that, or not at all. */
 async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict> {
+  try {
+    return await buyOnce(call, request)
+  } catch (error) {
+    if (!(error instanceof ApprovedLateError)) throw error
+    return await buyOnce({ ...call, approved: error.approved }, request)
+  }
+}
+
+/** Asks what the request costs, unless that is known, and pays it. */
+async function buyOnce(call: PayingCall, request: OutgoingRequest): Promise<Verdict> {
   const { context, exchange } = call
   const { terms, running } = context
   const startedAt = performance.now()

@@ -5,6 +5,7 @@ import { approvePrice } from '../../src/app/mcp/approval.ts'
 import type { CallToApprove } from '../../src/core/approval/approval.ts'
 import { silentLog } from '../../src/core/log.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const CALL: CallToApprove = {
@@ -29,8 +30,8 @@ function open(aboveMicroUsd: bigint | undefined = 2_000_000n) {
     timers: new ManualTimers(),
     random: (count) =>
       Uint8Array.from({ length: count }, (_, at) => Math.floor(serial / 32 ** at)).fill(serial++ % 32, 7),
-    ledger: { note: async () => undefined },
-    notifier: { send: () => undefined },
+    ledger: { instance: 'ins_1', store: memoryStore(), note: async () => undefined },
+    notifier: { send: async () => undefined },
     observers: [(event) => events.push(event)],
     log: silentLog,
   })

@@ -208,6 +208,72 @@ describe.each([
   })
 })
 
+describe('what a person approved is what is signed', () => {
+  const OTHER_PAYEE = '0x00000000000000000000000000000000000000bb'
+  const offering = (changes: object): void =>
+    seller.follow({ unpaid: challengeV2([{ ...OFFER, amount: DEAR, ...changes }]) })
+
+  test.each([
+    ['the same terms', {}, DEAR],
+    ['less', { amount: '250000' }, '250000'],
+  ])('rule 6: %s, which the seller is asked for again, are paid', async (_name, changed, paid) => {
+    await open()
+    const answer = call('paid/x')
+    const [found] = await waiting()
+    offering(changed)
+    await decide(found?.approval ?? '', 'approved')
+    expect((await answer).status).toBe(200)
+    expect(seller.questions).toHaveLength(2)
+    const amounts = (await gateway.audit())
+      .filter(({ type }) => type === 'charge.authorized')
+      .map(({ amount }) => amount)
+    expect(amounts).toEqual([paid])
+  })
+
+  test.each([
+    ['a higher price', { amount: '300001' }, '0.300001 USDC'],
+    ['another payee', { payTo: OTHER_PAYEE }, 'to 0x00000000000000000000000000000000000000'],
+  ])('rule 6: %s is not paid, reserved or asked about once more', async (_name, changed, told) => {
+    await open()
+    const answer = call('paid/x')
+    const [found] = await waiting()
+    offering(changed)
+    await decide(found?.approval ?? '', 'approved')
+    const refused = await answer
+    expect([refused.status, refused.headers.get('x-tollway-spent')]).toEqual([400, 'no'])
+    const { code, message } = await errorOf(refused)
+    expect(code).toBe('approval_refused')
+    expect(message).toContain('The seller changed its terms while the call waited for approval: 0.3 USDC on ')
+    expect(message).toContain(told)
+    expect([seller.payments.length, await held(), (await list()).length]).toEqual([0, '0', 0])
+    expect((await types()).filter((type) => type.startsWith('charge'))).toEqual([])
+  })
+
+  test('rule 6: terms that are remembered are asked for again too', async () => {
+    await open({ budgets: [{ name: 'all', limit_usd: '5', window: 'day' }] })
+    const long = async (length: number): Promise<Response> =>
+      await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'paid/x', messages: [{ role: 'user', content: 'x'.repeat(length) }] }),
+      })
+    for (let n = 1; n <= 5; n += 1) {
+      const answer = long(100 * n)
+      await decide((await waiting())[0]?.approval ?? '', 'approved')
+      expect((await answer).status).toBe(200)
+    }
+    const before = seller.questions.length
+    const answer = long(1_000)
+    const [found] = await waiting()
+    // They are: nothing was asked before the wait.
+    expect(seller.questions).toHaveLength(before)
+    offering({ amount: '300001' })
+    await decide(found?.approval ?? '', 'approved')
+    expect((await errorOf(await answer)).code).toBe('approval_refused')
+    expect([seller.questions.length, seller.payments.length]).toEqual([before + 1, 5])
+  })
+})
+
 test('a call at exactly the threshold, and every call without one, waits for nobody', async () => {
   await open({ policy: { max_usd_per_request: '0.50', approve_above_usd: '0.30' } })
   expect((await call('paid/x')).status).toBe(200)
@@ -263,7 +329,7 @@ test('tollway approvals lists what waits, and tollway approve decides', async ()
   const found = await waiting(2)
   const [first = '', second = ''] = found.map(({ approval }) => approval)
   expect((await tollway('approvals')).out).toContain(`${first}  up to $0.3  anonymous -> `)
-  expect(JSON.parse((await tollway('approvals', '--json')).out)).toEqual({ approvals: found })
+  expect(JSON.parse((await tollway('approvals', '--json')).out)).toEqual({ approvals: found, ended: [] })
   expect(await tollway('approve', first)).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^Approved: /),
@@ -276,8 +342,13 @@ test('tollway approvals lists what waits, and tollway approve decides', async ()
   const unknown = await tollway('approve', first)
   expect([unknown.code, unknown.err]).toEqual([
     1,
-    expect.stringContaining(`No call waits for approval under ${first}`),
+    expect.stringContaining(`No call waits for approval under ${first}: it was approved at 20`),
   ])
+  expect((await tollway('approvals')).out).toMatch(
+    new RegExp(
+      `^No call waits for approval\\.\\n\\nEnded, the newest first:\\n${second}  refused  20.*\\n${first}  approved  20.* -> .*\\n$`,
+    ),
+  )
 })
 
 test('a person in a browser sees what waits, approves it with one press, and the list goes away', async () => {

@@ -107,7 +107,7 @@ test('a webhook that takes nothing costs no call anything, and is told in log an
   expect((await ask(opened.url, { model: 'keyed' })).status).toBe(200)
   await receiver.levels(1)
   await opened.gateway.close()
-  const records = (await opened.audit()).filter(({ type }) => type === 'notify.failed')
+  const records = (await opened.audit()).filter(({ type }) => type === 'notify.kept')
   expect(records).toMatchObject([{ about: 'budget.level', budget: 'all', attempts: 1, why: 'status 500' }])
   expect(lines).toContain('was not delivered')
   expect(lines).not.toContain(WEBHOOK_SECRET)
@@ -121,7 +121,7 @@ test('a webhook that never answers holds up no call and no shutdown', async () =
   const closed = opened.gateway.close()
   await timers.fire(2_000)
   await closed
-  const records = (await opened.audit()).filter(({ type }) => type === 'notify.failed')
+  const records = (await opened.audit()).filter(({ type }) => type === 'notify.kept')
   expect(records).toMatchObject([{ attempts: 1, why: 'not reached' }])
 })
 

@@ -70,7 +70,9 @@ async function open(
     levels: () => levels,
   })
   const notifier = {
-    send: (_kind: string, id: string, content: NotificationContent) => sent.push({ id, content }),
+    async send(_kind: string, id: string, content: NotificationContent, isNew = async () => true) {
+      if (await isNew()) sent.push({ id, content })
+    },
   }
   const failed = (error: unknown): unknown => failures.push(error)
   observers.push(budgetNotifier({ notifier, store: watched, levels: () => levels, clock, failed }))

@@ -10,6 +10,7 @@ const HANGS_MS = 300_000
 
 /** What memory and SQLite are tested with too: these files open Postgres when a server is named (test/store/each-store.ts). */
 const SHARED = [
+  'test/notify/inherited.test.ts',
   'test/store/budget-config.property.test.ts',
   'test/store/budget.property.test.ts',
   'test/store/charged.test.ts',

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { BudgetRule } from '../../core/budget/budget.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
-import { approvalJson } from '../approvals/approval-json.ts'
+import { approvalJson, endedJson } from '../approvals/approval-json.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { addKey, changeKey, listKeys, revokeKey, type KeyTerms } from '../operations/caller-keys.ts'
@@ -23,6 +23,9 @@ import {
   TRUST_BODY,
 } from './admin-body.ts'
 
+/** How many of the calls that waited are listed after their end. */
+const SHOWN_ENDS = 20
+
 /** What the paths work on. */
 export interface AdminContext {
   /** The configuration in force. */
@@ -31,7 +34,7 @@ export interface AdminContext {
   readonly budgets: () => readonly BudgetRule[]
   readonly ledger: Ledger
   readonly audit: Pick<AuditSink, 'append'>
-  readonly approvals: Pick<Approvals, 'list' | 'decide'>
+  readonly approvals: Pick<Approvals, 'list' | 'ended' | 'decide'>
   readonly clock: Clock
 }
 
@@ -77,12 +80,15 @@ export function adminPaths(context: AdminContext): AdminPaths {
       },
     },
     '/admin/approvals': {
-      GET: async () => ({ approvals: approvals.list().map(approvalJson) }),
+      GET: async () => ({
+        approvals: approvals.list().map(approvalJson),
+        ended: (await approvals.ended(SHOWN_ENDS)).map(endedJson),
+      }),
     },
     '/admin/approvals/': {
       async POST(req, id) {
         const { decision } = await readAdminBody(req, DECISION_BODY)
-        return { ...approvalJson(approvals.decide(id, decision)), decision }
+        return { ...approvalJson(await approvals.decide(id, decision)), decision }
       },
     },
     '/admin/sellers': {

@@ -1,6 +1,7 @@
 /** How a call that waits for approval is shown: in `/admin/approvals`, on the spend page, in records and messages. */
 import { formatUnits, formatUsd } from '../../core/money/money.ts'
 import type { NotificationContent } from '../notify/notifier.ts'
+import type { Notice } from '../../io/store/contracts/notices.ts'
 import type { WaitingCall } from './waiting-call.ts'
 
 /** A call that waits. */
@@ -44,6 +45,21 @@ export function approvalJson({
     since: new Date(since).toISOString(),
     until: new Date(until).toISOString(),
   }
+}
+
+/** A call that waited, as the ledger keeps it. */
+export function endedJson({ body, result, endedAt }: Notice): object {
+  return {
+    ...callOf(body),
+    result: result ?? null,
+    ended_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
+  }
+}
+
+/** What the ledger keeps of a call that waits. */
+export function callOf(body: string): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(body)
+  return typeof value === 'object' && value !== null ? { ...value } : {}
 }
 
 /** The message to a webhook. @param page where a person can decide */

@@ -1,4 +1,7 @@
-/** Calls that wait for a person: kept in memory, because with the gateway or its client the call ends too. */
+/**
+ * Calls that wait for a person. With the gateway or its client the call ends too: the ledger keeps each, so that what became of it is
+ * known after a crash.
+ */
 import type { Approval, CallToApprove } from '../../core/approval/approval.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -8,8 +11,9 @@ import { formatUsd } from '../../core/money/money.ts'
 import type { ApprovalResult, Observer } from '../../core/telemetry/events.ts'
 import type { Timers } from '../../core/timers.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { Notice, NoticeStore } from '../../io/store/contracts/notices.ts'
 import type { Notifier } from '../notify/notifier.ts'
-import { approvalJson, requestedMessage } from './approval-json.ts'
+import { approvalJson, callOf, requestedMessage } from './approval-json.ts'
 import type { WaitingCall } from './waiting-call.ts'
 
 /** The most calls that wait at once; a further one is refused. */
@@ -36,19 +40,25 @@ export interface ApprovalsContext {
   readonly clock: Clock
   readonly timers: Timers
   readonly random: RandomBytes
-  readonly ledger: Pick<Ledger, 'note'>
+  readonly ledger: Pick<Ledger, 'note' | 'instance'> & { readonly store: { readonly notices: NoticeStore } }
   readonly notifier: Pick<Notifier, 'send'>
   readonly observers: readonly Observer[]
   readonly log: Log
 }
 
+/** The place of a call that waits. */
+interface Place {
+  readonly waiting: WaitingCall
+  readonly end: (result: ApprovalResult) => void
+  /** Resolves once the end is recorded. */
+  readonly ended: Promise<ApprovalResult>
+}
+
 /** One per gateway. */
 export class Approvals implements Approval {
+  readonly takesTime = true
   readonly #context: ApprovalsContext
-  readonly #waiting = new Map<
-    string,
-    { readonly waiting: WaitingCall; readonly end: (result: ApprovalResult) => void }
-  >()
+  readonly #waiting = new Map<string, Place>()
   #isClosing = false
 
   constructor(context: ApprovalsContext) {
@@ -74,31 +84,59 @@ export class Approvals implements Approval {
       this.#tell(result)
       throw refusal(call, rules, result)
     }
-    const since = this.#context.clock.now()
+    const { clock, ledger } = this.#context
+    const since = clock.now()
     const waiting = { id: this.#newId(), call, since, until: since + rules.waitMs }
-    const result = await this.#wait(waiting, rules, signal)
+    const place = this.#place(waiting, rules, signal)
+    const json = approvalJson(waiting)
+    const notice = { id: waiting.id, kind: 'approval', instance: ledger.instance, at: since } as const
+    try {
+      await ledger.store.notices.add({ ...notice, body: JSON.stringify(json) })
+      await this.#announce(waiting)
+    } catch (error) {
+      // Rule 9: what cannot be recorded is not paid.
+      place.end('refused')
+      place.ended.catch(() => undefined)
+      throw error
+    }
+    const result = await place.ended
     this.#tell(result)
-    await this.#context.ledger.note(`approval.${result}`, { ...approvalJson(waiting), ...paymentFacts(call) })
+    await ledger.note(`approval.${result}`, { ...json, ...paymentFacts(call) })
     if (result === 'left') throw signal.reason
     if (result !== 'approved') throw refusal(call, rules, result, waiting.id)
   }
 
   /**
    * Decides about a call.
-   * @returns the call
-   * @throws TollwayError `not_found` where it waits no longer
+   * @returns the call, once the decision is recorded
+   * @throws TollwayError `not_found` where it waits no longer; `store_unavailable`
    */
-  decide(id: string, decision: 'approved' | 'refused'): WaitingCall {
-    const found = this.#waiting.get(id)
-    if (!found) {
-      throw new TollwayError({
-        code: 'not_found',
-        message: `No call waits for approval under ${id}: it was decided, its time is over, or its client left. Nothing was changed.`,
-        advice: ['`tollway approvals` lists those that wait.'],
-      })
-    }
-    found.end(decision)
-    return found.waiting
+  async decide(id: string, decision: 'approved' | 'refused'): Promise<WaitingCall> {
+    const place = this.#waiting.get(id)
+    if (!place) throw await this.#notWaiting(id)
+    // Its timer may be late, on a busy machine.
+    const isOver = this.#context.clock.now() >= place.waiting.until
+    place.end(isOver ? 'timeout' : decision)
+    if ((await place.ended) !== decision) throw await this.#notWaiting(id)
+    return place.waiting
+  }
+
+  /** Those that ended last, the newest first. @throws TollwayError `store_unavailable` */
+  async ended(limit: number): Promise<Notice[]> {
+    return await this.#context.ledger.store.notices.list({ kind: 'approval', state: 'ended', limit })
+  }
+
+  /** Records what became of a call that waited in a process that was killed: it was refused, and nothing was signed. */
+  async lost({ id, body }: Notice): Promise<void> {
+    const { ledger, log, clock } = this.#context
+    const call = callOf(body)
+    log.warn(
+      call,
+      'a call waited for approval when its gateway was killed: it was refused, and nothing was signed',
+    )
+    // Recorded first: two records are better than none.
+    await ledger.note('approval.lost', call)
+    if (await ledger.store.notices.end(id, 'lost', clock.now())) this.#tell('lost')
   }
 
   /** Refuses all that wait, and those that come. */
@@ -107,25 +145,48 @@ export class Approvals implements Approval {
     for (const { end } of this.#waiting.values()) end('closing')
   }
 
-  async #wait(waiting: WaitingCall, rules: ApprovalRules, signal: AbortSignal): Promise<ApprovalResult> {
-    const { timers, log, notifier, ledger, page } = this.#context
+  /** Lets a call wait until somebody, the time or its client ends that. The first end counts. */
+  #place(waiting: WaitingCall, rules: ApprovalRules, signal: AbortSignal): Place {
+    const { id } = waiting
     const decided = Promise.withResolvers<ApprovalResult>()
-    const leave = (): void => decided.resolve('left')
-    const cancel = timers.after(rules.waitMs, () => decided.resolve('timeout'))
+    const leave = (): void => end('left')
+    const cancel = this.#context.timers.after(rules.waitMs, () => end('timeout'))
     signal.addEventListener('abort', leave, { once: true })
-    this.#waiting.set(waiting.id, { waiting, end: decided.resolve })
-    try {
-      this.#tell('waiting')
-      const json = approvalJson(waiting)
-      log.warn(json, `a call waits for approval: tollway approve ${waiting.id}`)
-      await ledger.note('approval.requested', { ...json, ...paymentFacts(waiting.call) })
-      notifier.send('approval', `msg_${waiting.id}`, requestedMessage(waiting, page()))
-      return await decided.promise
-    } finally {
-      this.#waiting.delete(waiting.id)
+    const end = (result: ApprovalResult): void => {
+      // At once: a second decision must not be told that it was taken.
+      this.#waiting.delete(id)
       signal.removeEventListener('abort', leave)
       cancel()
+      decided.resolve(result)
     }
+    const place = { waiting, end, ended: decided.promise.then((result) => this.#record(id, result)) }
+    this.#waiting.set(id, place)
+    return place
+  }
+
+  /** @returns how it ended: another process may have taken this one for dead meanwhile */
+  async #record(id: string, result: ApprovalResult): Promise<ApprovalResult> {
+    const { ledger, clock } = this.#context
+    return (await ledger.store.notices.end(id, result, clock.now())) ? result : 'lost'
+  }
+
+  async #announce(waiting: WaitingCall): Promise<void> {
+    const { log, notifier, ledger, page } = this.#context
+    this.#tell('waiting')
+    const json = approvalJson(waiting)
+    log.warn(json, `a call waits for approval: tollway approve ${waiting.id}`)
+    await ledger.note('approval.requested', { ...json, ...paymentFacts(waiting.call) })
+    await notifier.send('approval', `msg_${waiting.id}`, requestedMessage(waiting, page()))
+  }
+
+  async #notWaiting(id: string): Promise<TollwayError> {
+    const { ledger } = this.#context
+    const notice = await ledger.store.notices.find(id)
+    return new TollwayError({
+      code: 'not_found',
+      message: `No call waits for approval under ${id}: ${whereItIs(notice, ledger.instance)}. Nothing was changed.`,
+      advice: ['`tollway approvals` lists those that wait, and how the last ones ended.'],
+    })
   }
 
   #tell(result: ApprovalResult | 'waiting'): void {
@@ -150,6 +211,25 @@ const WHY: Readonly<Record<Exclude<ApprovalResult, 'approved' | 'left'>, string>
   timeout: 'no person approved it in time',
   full: `${MAX_WAITING} calls wait already`,
   closing: 'the gateway is stopping',
+  lost: 'another process took this gateway for dead',
+}
+
+const ENDED: Readonly<Record<string, string>> = {
+  approved: 'it was approved',
+  refused: 'it was refused',
+  timeout: 'its time is over',
+  left: 'its client left',
+  closing: 'its gateway was stopped, which refused it',
+  lost: 'its gateway was killed, which refused it; nothing was signed',
+}
+
+function whereItIs(notice: Notice | undefined, instance: string): string {
+  if (notice?.kind !== 'approval') return 'there is none of that name'
+  const { result, endedAt } = notice
+  if (result !== undefined) return `${ENDED[result] ?? result} at ${new Date(endedAt ?? 0).toISOString()}`
+  return notice.instance === instance
+    ? 'it is ending'
+    : `it waits at another gateway on this ledger (${notice.instance}), which has to be asked (--url)`
 }
 
 function refusal(

@@ -23,6 +23,7 @@ import { HEARTBEAT_MS } from '../../io/ledger/open-ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openHooks } from '../wiring/open-hooks.ts'
+import { inheritNotices } from '../wiring/inherit-notices.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import { openApprovals } from '../wiring/open-approvals.ts'
 import { levelsOf, openNotifier } from '../wiring/open-notifier.ts'
@@ -213,6 +214,7 @@ export async function openParts(
     const approvals = openApprovals({ ...telling, notifier, random })
     const chainBase = { ...base, timers: overrides.timers, hookRunner: hooks?.runner, approval: approvals }
     let current = openChainParts(config, chainBase)
+    await inheritNotices({ ledger, approvals, notifier })
     observers.push(harmless(tellOfBudgets, log, failures))
     const refilling = { ledger, upstream, clock, timers, observers, beforeSign: hooks?.beforeSign }
     const buying = buyingContextOf(refilling, settings, payers)
@@ -257,6 +259,7 @@ export async function openParts(
       ledger
         .beat()
         .then(() => ledger.retireDead())
+        .then(() => inheritNotices({ ledger, approvals, notifier }))
         .then(() => heads.beat())
         .catch((err: unknown) => log.error({ err }, 'the ledger could not be written'))
     }, HEARTBEAT_MS)

@@ -66,10 +66,13 @@ interface Announcement {
 
 async function announce({ store, notifier }: BudgetNotifierContext, what: Announcement): Promise<void> {
   const { claim, level, levels } = what
-  if (!(await store.announce(claim, level))) return
-  // The message tells of those below too.
-  for (const lower of levels) if (lower < level) await store.announce(claim, lower)
-  notifier.send('budget', messageId(what), contentOf(what))
+  // Kept before the level counts as told: a process that is killed between the two tells it twice, never not at all.
+  await notifier.send('budget', messageId(what), contentOf(what), async () => {
+    if (!(await store.announce(claim, level))) return false
+    // The message tells of those below too.
+    for (const lower of levels) if (lower < level) await store.announce(claim, lower)
+    return true
+  })
 }
 
 /** The windows of a rolling budget have no start in common. */

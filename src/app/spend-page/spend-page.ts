@@ -84,7 +84,8 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     res.setHeader('cache-control', 'no-store')
     await access.check(req)
     const { decision } = await readAdminBody(req, DECISION_BODY)
-    sendJson(res, exchange, 200, { ...approvalJson(options.approvals.decide(id, decision)), decision })
+    const decided = await options.approvals.decide(id, decision)
+    sendJson(res, exchange, 200, { ...approvalJson(decided), decision })
   }
 
   const handler = asyncHandler('spendPage', async (req, res, next) => {

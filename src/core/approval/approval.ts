@@ -28,11 +28,15 @@ export interface PaymentToApprove {
   readonly decimals: number
   /** CAIP-2. */
   readonly network: string
+  /** Address of the token. */
+  readonly asset: string
   readonly payTo: string
 }
 
 /** Asks a person. */
 export interface Approval {
+  /** Whether people take their time: the seller is then asked for its terms again before a payment that was approved. */
+  readonly takesTime?: boolean | undefined
   /** @param microUsd the most that a call may cost; `undefined` where its token has no USD value */
   isNeeded(microUsd: bigint | undefined): boolean
   /**

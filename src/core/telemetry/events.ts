@@ -151,9 +151,10 @@ export type TollwayEvent =
 export type NotificationKind = 'budget' | 'approval'
 
 /**
- * How a call that needed a person's approval went on. `left`: its client left; `full`: too many wait; `closing`: the gateway stops.
+ * How a call that needed a person's approval went on. `left`: its client left; `full`: too many wait; `closing`: the gateway stops;
+ * `lost`: the gateway ended without an end of the wait.
  */
-export type ApprovalResult = 'approved' | 'refused' | 'timeout' | 'left' | 'full' | 'closing'
+export type ApprovalResult = 'approved' | 'refused' | 'timeout' | 'left' | 'full' | 'closing' | 'lost'
 
 /** How the call of a hook ended. */
 export type HookResult = 'done' | 'refused' | 'failed' | 'timeout'

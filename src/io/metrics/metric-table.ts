@@ -152,7 +152,7 @@ export const METRIC_TABLE = {
     ['reason'],
   ),
   tollway_approvals_total: counter(
-    "Calls that needed a person's approval, by what came of them: approved, refused, timeout, left (by the client), full (too many waited) or closing.",
+    "Calls that needed a person's approval, by what came of them: approved, refused, timeout, left (by the client), full (too many waited), closing, or lost (the gateway was killed).",
     ['result'],
   ),
   tollway_approvals_waiting: gauge("Calls that wait for a person's approval.", []),

@@ -27,6 +27,10 @@ export interface WebhookMessage {
   /** Equal for a message that says the same: a receiver may ignore the second. */
   readonly id: string
   readonly body: string
+  /** Attempts that were made before, by a process that ended. */
+  readonly attempts?: number | undefined
+  /** Called before each attempt, and waited for: a message that is kept is sent only so often, whatever ends the process. */
+  readonly attempting?: (() => Promise<void>) | undefined
 }
 
 /** How the delivery of a message ended. */
@@ -34,6 +38,8 @@ export type WebhookResult =
   | { readonly result: 'delivered'; readonly attempts: number }
   /** `why`: the status or the system's code, never the address. */
   | { readonly result: 'failed'; readonly attempts: number; readonly why: string }
+  /** The gateway was closed before: a later one may go on. */
+  | { readonly result: 'kept'; readonly attempts: number; readonly why: string }
   | { readonly result: 'dropped' }
 
 /** What a {@link Webhook} works with. */
@@ -67,7 +73,7 @@ export class Webhook {
     }
   }
 
-  /** Begins no further attempt, and ends those under way soon; what was not delivered then has failed. */
+  /** Begins no further attempt, and ends those under way soon; what was not delivered then is `kept`. */
   close(): void {
     this.#isClosing = true
     for (const wake of this.#waiting) wake()
@@ -75,13 +81,16 @@ export class Webhook {
   }
 
   async #deliver(message: WebhookMessage): Promise<WebhookResult> {
-    for (let attempts = 1; ; attempts += 1) {
+    const before = message.attempts ?? 0
+    if (before > WAITS_MS.length) return { result: 'failed', attempts: before, why: 'the process ended' }
+    for (let attempts = before + 1; ; attempts += 1) {
+      await message.attempting?.()
       const why = await this.#attempt(message)
       if (why === undefined) return { result: 'delivered', attempts }
       const wait = WAITS_MS[attempts - 1]
-      if (wait === undefined || this.#isClosing) return { result: 'failed', attempts, why }
-      await this.#pause(wait)
-      if (this.#isClosing) return { result: 'failed', attempts, why }
+      if (wait === undefined) return { result: 'failed', attempts, why }
+      if (!this.#isClosing) await this.#pause(wait)
+      if (this.#isClosing) return { result: 'kept', attempts, why }
     }
   }
 

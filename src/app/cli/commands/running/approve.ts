@@ -29,7 +29,7 @@ export function addApprove(program: Command, { terminal }: CommandContext): void
 
   program
     .command('approvals')
-    .description("list the calls of the running gateway that wait for a person's approval")
+    .description("list the calls that wait for a person's approval, and how the last ones ended")
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option(...URL_OPTION)
     .option('--json', 'print JSON', false)
@@ -40,14 +40,19 @@ Examples:
   tollway approvals
   tollway approvals --config /etc/tollway/tollway.yaml --json
 
-Calls that may cost more than policy.approve_above_usd wait for policy.approval_seconds and are refused then.
+Calls that may cost more than policy.approve_above_usd wait for policy.approval_seconds and are refused then. One
+that waited when its gateway was killed was refused by that: it is listed as lost, and nothing was signed for it.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: ApproveOptions) => {
       const result = await ask(options, { method: 'GET', path: '/admin/approvals' })
       const list: unknown = property(result, 'approvals')
       const lines = Array.isArray(list) ? list.map((one: unknown) => lineOf(one)) : []
-      print(options, result, lines.length === 0 ? 'No call waits for approval.\n' : `${lines.join('\n')}\n`)
+      const ended: unknown = property(result, 'ended')
+      const before = Array.isArray(ended) ? ended.map((one: unknown) => endOf(one)) : []
+      if (lines.length === 0) lines.push('No call waits for approval.')
+      if (before.length > 0) lines.push('', 'Ended, the newest first:', ...before)
+      print(options, result, `${lines.join('\n')}\n`)
     })
 
   program
@@ -76,11 +81,23 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-function lineOf(approval: unknown): string {
-  const text = (name: string): string => {
+/** `lost`: the gateway was killed while the call waited, which refuses it. */
+function endOf(approval: unknown): string {
+  const text = textsOf(approval)
+  return visibleLine(
+    `${text('approval')}  ${text('result')}  ${text('ended_at')}  ${text('caller')} -> ${text('model')}`,
+  )
+}
+
+function textsOf(approval: unknown): (name: string) => string {
+  return (name) => {
     const value = property(approval, name)
     return typeof value === 'string' ? value : ''
   }
+}
+
+function lineOf(approval: unknown): string {
+  const text = textsOf(approval)
   const usd = text('max_usd')
   const price = usd === '' ? text('pays') : `$${usd}`
   return visibleLine(
