@@ -85,6 +85,7 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     }
     const sent = fitting(own, exchange)
     exchange.record.code = sent.code
+    exchange.record.advice = sent.advice
     Object.assign(exchange.record.details, own.details, sent === own ? {} : { replaced: own.code })
     exchange.record.outcome = outcomeOf(exchange, sent.status)
     const answer = (): void => {

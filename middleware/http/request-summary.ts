@@ -69,6 +69,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     status,
     outcome: outcomeOf(exchange, status),
     code: exchange.record.code,
+    advice: exchange.record.advice,
     charge: exchange.payment.charge?.id,
     costMicroUsd: spentOf(exchange) === 'no' ? keyedCostOf(exchange)?.microUsd : costOf(exchange),
     spent: spentOf(exchange),

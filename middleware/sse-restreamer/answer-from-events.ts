@@ -50,9 +50,9 @@ export class ResponseFromEvents {
     return this.#relay.awaitsUsage
   }
 
-  /** The seller's error message, if it ended the stream with an error. */
+  /** The seller's error message, if it ended the stream with an error, or sent nothing but words. */
   get sellerError(): string | undefined {
-    return this.#relay.sellerError
+    return this.#relay.sellerError ?? this.#relay.failure
   }
 
   /**

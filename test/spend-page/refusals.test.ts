@@ -77,6 +77,31 @@ describe('what was refused', () => {
     ])
   })
 
+  test.each<[ErrorCode, readonly string[], string | undefined]>([
+    [
+      'network_not_allowed',
+      ["Add the network to the payer's networks if you mean to pay there: networks: [base-sepolia, base]."],
+      'networks: [base-sepolia, base]',
+    ],
+    [
+      'price_above_limit',
+      ['Raise policy.max_usd_per_request: policy: { max_usd_per_request: "0.5" }.'],
+      'policy: { max_usd_per_request: "0.5" }',
+    ],
+    [
+      'payee_not_allowed',
+      ['Accept it: `tollway sellers trust https://seller.test 0xab`.'],
+      'sellers trust https',
+    ],
+    ['endpoint_not_paid', ['Write on the route: paid_endpoints: [/images].'], 'paid_endpoints: [/images]'],
+    ['paid_not_delivered', ['Do not resend: it would be paid again.'], undefined],
+    ['seller_unavailable', [], undefined],
+  ])('says how to lift it with the line to copy, where the error had one: %s', (code, advice, line) => {
+    const [{ lift } = { lift: '' }] = told({ code, advice }).list()
+    if (line === undefined) expect(lift).toBe(adviceFor(code))
+    else expect(lift).toContain(line)
+  })
+
   test('is nothing that was answered, is not for a model, or whose client left', () => {
     const none = told(
       { code: undefined, status: 200, outcome: 'paid' },

@@ -202,6 +202,15 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       ['event: error\ndata: {"reason":"GPU"}\n\n', 'GPU'],
       ['data: [DONE]\n\n', undefined],
       [': nothing\n\n', undefined],
+      // What the judge of JSON answers takes for no answer is none in an event either.
+      ['data: Internal Server Error\n\n', 'Internal Server Error'],
+      ['data: "the GPU is busy"\n\n', 'the GPU is busy'],
+      ['data: {}\n\n', undefined],
+      ['data: null\n\ndata: [DONE]\n\n', undefined],
+      ['data: 42\n\n', undefined],
+      ['data: {"success":false,"message":"no GPU left"}\n\n', 'no GPU left'],
+      ['data: {"base_resp":{"status_code":1008,"status_msg":"no GPU"}}\n\n', 'no GPU'],
+      ['data: <html><title>GPU</title></html>\n\n', undefined],
     ] as const) {
       for (const stream of [true, false]) {
         for (const at of [0, contentAt - 1]) {

@@ -1,5 +1,6 @@
 /** How to lift a refusal or end a failure, for operators: one sentence for each code that a model request may end with. */
 import type { ErrorCode } from '../../core/errors.ts'
+import { visible } from '../../core/visible.ts'
 
 const BY_CODE: Readonly<Partial<Record<ErrorCode, string>>> = {
   budget_exhausted: 'Wait for the end of the window, or raise the limit of this budget.',
@@ -48,4 +49,16 @@ export function adviceFor(code: string): string {
   return code.startsWith('status_')
     ? 'The upstream answered so itself: look at its log, its key and its limits.'
     : 'See the page of error codes (docs/errors.md).'
+}
+
+/** A line of the configuration, such as `networks: [base]`, or a command to type. */
+const LINE = /\b[a-z_]+: *(?:[[{"]|0x|\d)|`tollway [a-z]|\bcast send /
+
+/** Longest advice that is shown, characters. */
+const MAX_ADVICE = 1_000
+
+/** The error's own advice, where it names the very line to write or to type, as `tollway doctor` and `tollway check` do. */
+export function lineToCopy(advice: readonly string[] | undefined): string | undefined {
+  const lines = advice?.filter((sentence) => LINE.test(sentence)) ?? []
+  return advice && lines.length > 0 ? visible(advice.join(' ')).slice(0, MAX_ADVICE) : undefined
 }

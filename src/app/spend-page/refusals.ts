@@ -1,7 +1,7 @@
 /** Requests that were refused, or failed at a seller: the newest of this process, kept in memory. */
 import { ERROR_TABLE } from '../../core/error-table.ts'
 import type { RequestSummary, TollwayEvent } from '../../core/telemetry/events.ts'
-import { adviceFor } from './refusal-advice.ts'
+import { adviceFor, lineToCopy } from './refusal-advice.ts'
 
 /** A request that got no answer of a model. */
 export interface Refusal {
@@ -95,7 +95,7 @@ function refusalOf(summary: RequestSummary, code: string, id: string, now: numbe
     state: outcome === 'refused' ? 'refused' : 'failed',
     code,
     why: whyOf(summary, code),
-    lift: adviceFor(code),
+    lift: lineToCopy(summary.advice) ?? adviceFor(code),
     caller: summary.caller,
     model: summary.model ?? '',
     route: summary.route,

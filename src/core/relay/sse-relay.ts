@@ -4,6 +4,7 @@ import { ByteSink } from '../stream/byte-sink.ts'
 import type { CostSplicer } from '../stream/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
 import { messageIn } from '../stream/error-signs.ts'
+import { UnreadEvents } from './unread-events.ts'
 import { EventOutline } from '../stream/event-outline.ts'
 import { parseJson, type StreamEvent } from '../stream/stream-json.ts'
 import type { Usage } from '../stream/usage.ts'
@@ -26,8 +27,7 @@ export class SseRelay {
   #isFirstLine = true
   /** We wrote a comment before the seller's first byte, so its byte order mark would end up in the middle. */
   #spokeFirst = false
-  /** Something went by that is not JSON. */
-  #passedUnread = false
+  readonly #unread = new UnreadEvents()
   /** The event that is passing is named `error`. */
   #isNamedError = false
   readonly #event: EventBuffer
@@ -59,7 +59,7 @@ export class SseRelay {
 
   /** Whether there is something to deliver: content, or the proper end of an answer without any. */
   get hasContent(): boolean {
-    return this.#progress.hasContent || this.#passedUnread
+    return this.#progress.hasContent || this.#unread.mayBeAnswer
   }
 
   /** Whether the answer is whole, so that a client may leave without losing any of it. */
@@ -82,9 +82,9 @@ export class SseRelay {
     return this.#sellerError
   }
 
-  /** The seller's message in an error event that was replaced by ours; the stream continues after it. */
+  /** The seller's message in an error event that was replaced by ours, or of a stream of nothing but words. */
   get failure(): string | undefined {
-    return this.#failure
+    return this.#failure ?? (this.hasContent ? undefined : this.#unread.words)
   }
 
   /** The bytes a chunk brings; at most one unfinished line, or event, is held back. */
@@ -286,7 +286,7 @@ export class SseRelay {
 
   /** An event that was passed on already cannot be held back for what it was. */
   #readOutline({ outline }: EventOutline): void {
-    this.#passedUnread ||= !outline
+    if (!outline) this.#unread.note(undefined)
     const read = outline && this.#progress.read(Buffer.from(JSON.stringify(outline)))
     if (typeof read !== 'object' || this.#options.shape === 'other') return
     this.#notePassedError(read.error)
@@ -304,12 +304,13 @@ export class SseRelay {
 
   /** Reads an event whose data came in several lines. */
   #readPending(): void {
-    const read = this.#progress.read(this.#event.takePending())
+    const data = this.#event.takePending()
+    const read = this.#progress.read(data)
     if (typeof read === 'object' && this.#options.passesErrors === true) this.#notePassedError(read.error)
     else if (typeof read === 'object') {
       this.#sellerError = read.error
       this.#event.forget()
-    } else if (read === 'partial') this.#passedUnread = true
+    } else if (read === 'partial') this.#unread.note(data)
     else if (read === 'usage' && this.#options.stripUsage === true) this.#event.drop()
   }
 
@@ -343,8 +344,7 @@ export class SseRelay {
 /** Every client that looks at names takes this one for an error. */
 const NAMED_ERROR = /^event: ?error\s*$/
 
-const [LF, COLON] = [0x0a, 0x3a]
-const BOM_BYTES = 3
+const [LF, COLON, BOM_BYTES] = [0x0a, 0x3a, 3]
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */
 const ROOM_FOR_COSTS = 256

@@ -226,6 +226,8 @@ export interface ExchangeRecord {
   outcome: RequestOutcome | undefined
   code: ErrorCode | undefined
   details: Record<string, string | number | boolean | null>
+  /** What the error said to do, one sentence each. */
+  advice?: readonly string[] | undefined
 }
 
 /** The state of one request, grouped by the part that owns it. */

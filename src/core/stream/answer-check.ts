@@ -204,6 +204,18 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
+/**
+ * The data of an event that is no JSON object or list: prose, a page, a bare text or number. As in JSON answers, that is none.
+ * @returns its words, `''` where it has none; `undefined` for what may be an answer
+ */
+export function bareText(data: Uint8Array): string | undefined {
+  const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString('utf8').trim()
+  if (/^[{[]/.test(text)) return undefined
+  if (text.startsWith('<')) return ''
+  const value = parse(data)
+  return (value === undefined ? messageIn(text) : noAnswerOf(value).message) ?? ''
+}
+
 /** Whether there is nothing but blanks. */
 export function isBlankText(body: Uint8Array): boolean {
   return body.every(isBlank)

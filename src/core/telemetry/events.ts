@@ -182,6 +182,8 @@ export interface RequestSummary {
   readonly status: number
   readonly outcome: RequestOutcome
   readonly code: ErrorCode | undefined
+  /** What the error said to do, one sentence each: for people, not for the audit record. */
+  readonly advice?: readonly string[] | undefined
   readonly charge: string | undefined
   /** The amount of the charge, micro-USD, when money moved or may have. */
   readonly costMicroUsd?: bigint | undefined
