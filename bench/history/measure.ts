@@ -126,7 +126,7 @@ async function measureGateway(
   }
   const reads: HistorySample['reads'] = {}
   for (const [name, path] of Object.entries(paths)) {
-    await gateway.ask('hold')
+    await gateway.ask('watch')
     const before = await gateway.ask('cpu')
     const ms: number[] = []
     for (let index = 0; index < READS; index += 1) {
@@ -141,10 +141,11 @@ async function measureGateway(
     reads[name] = { ms, cpuMs, hold: round(await gateway.ask('hold')) }
   }
   await pause(3000)
-  await gateway.ask('hold')
   const before = await gateway.ask('cpu')
   await pause(IDLE_MS)
   const idle = round((await gateway.ask('cpu')) - before) / IDLE_MS
+  await gateway.ask('watch')
+  await pause(IDLE_MS)
   return { reads, idle, idleHold: round(await gateway.ask('hold')) }
 }
 
