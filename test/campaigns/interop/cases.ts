@@ -133,6 +133,39 @@ export function interopCases(buyer: string): readonly InteropCase[] {
       seller: { unpaid: bytes({}, Buffer.concat([Buffer.from('\u{feff}'), v1Body])) },
     },
     {
+      name: 'v2 body in UTF-16',
+      seller: { unpaid: bytes({}, Buffer.from(`\ufeff${JSON.stringify(MESSAGE)}`, 'utf16le')) },
+    },
+    {
+      name: 'header in percent-encoded JSON',
+      seller: { unpaid: header('payment-required', encodeURIComponent(JSON.stringify(MESSAGE))) },
+    },
+    {
+      name: 'version as a text',
+      seller: { unpaid: header('payment-required', encodeHeader({ ...MESSAGE, x402Version: '2' })) },
+    },
+    {
+      name: "v2 inside a gateway's error",
+      seller: { unpaid: json({ error: { message: 'pay', paymentRequired: true, ...MESSAGE } }, {}, 402) },
+    },
+    {
+      name: 'an offer that is no object first',
+      seller: { unpaid: challengeV2(['junk', OFFER]) },
+    },
+    {
+      name: 'the bazaar extension with its schema',
+      seller: {
+        unpaid: challengeV2([OFFER], {
+          extensions: { bazaar: { info: { input: { type: 'http', method: 'POST' } }, schema: {} } },
+        }),
+      },
+    },
+    { name: 'valid for as long as null', seller: offering({ maxTimeoutSeconds: null }) },
+    {
+      name: 'the token in capitals',
+      seller: offering({ asset: OFFER.asset.toUpperCase().replace('0X', '0x') }),
+    },
+    {
       name: 'junk receipt beside a good one',
       seller: {
         paid: {
@@ -205,6 +238,13 @@ export function interopCases(buyer: string): readonly InteropCase[] {
       name: 'amount in hexadecimal',
       seller: offering({ amount: '0x3e8' }),
       refused: 'amounts are decimal integers',
+    },
+    { name: 'amount with an exponent', seller: offering({ amount: '1e3' }), refused: 'amounts are digits' },
+    { name: 'amount with a sign', seller: offering({ amount: '+1000' }), refused: 'amounts are digits' },
+    {
+      name: 'pays to a burn address',
+      seller: offering({ payTo: `0x${'0'.repeat(36)}dEaD` }),
+      refused: 'nobody has its key',
     },
     { name: 'amount as a number', seller: offering({ amount: 1000 }), refused: 'amounts are texts' },
     {
