@@ -18,6 +18,7 @@ describe('a failed receipt', () => {
   it.each([
     ['names a transaction and settlement_pending', { errorReason: 'settlement_pending', transaction: HASH }],
     ['names a transaction and another reason', { errorReason: 'timed out', transaction: HASH }],
+    ['is written with underscores', { error_reason: 'settlement_pending', transaction_hash: HASH }],
     ['names a transaction alone', { transaction: HASH }],
     ['names a transaction with a reason that is no text', { transaction: HASH, errorReason: { code: 1 } }],
   ])('rule 4: that %s keeps the transaction and is told as pending', (_name, fields) => {

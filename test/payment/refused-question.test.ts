@@ -238,6 +238,15 @@ describe('a 402 that is no x402', () => {
     expect(engine.paid()).toEqual([])
   })
 
+  it.each<[string, Record<string, string>, string]>([
+    ['L402', { 'www-authenticate': 'L402 macaroon="AGIA", invoice="lnbc1"' }, 'L402 (Lightning)'],
+    ['LSAT', { 'www-authenticate': 'LSAT macaroon="AGIA", invoice="lnbc1"' }, 'L402 (Lightning)'],
+    ['pay per crawl', { 'crawler-price': 'USD 0.01' }, "Cloudflare's pay per crawl"],
+  ])('names the other way to pay: %s', async (_name, headers, named) => {
+    const { error } = await ask(() => reply(402, 'Payment Required', headers))
+    expect(error).toMatchObject({ code: 'no_supported_offer', message: expect.stringContaining(named) })
+  })
+
   it('lets the next candidate serve', async () => {
     const { engine, error } = await ask(
       ({ url }, isPaid) => {

@@ -160,3 +160,12 @@ describe('receipts are read', () => {
     else expect(receipt).toBeUndefined()
   })
 })
+
+it.each(['Base-Sepolia', 'BASE-SEPOLIA', 'EIP155:84532', ' eip155:84532 '])(
+  'a network is known in any case, and echoed as it was written: %j',
+  (network) => {
+    const body = Buffer.from(JSON.stringify({ x402Version: 2, accepts: [{ ...offerV2, network }] }))
+    const [offer] = decodeChallenge({ header: () => undefined, body, truncated: false }).offers
+    expect([offer?.network, offer?.raw['network']]).toEqual(['eip155:84532', network])
+  },
+)

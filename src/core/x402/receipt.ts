@@ -119,14 +119,14 @@ function readReceipt(json: unknown): Receipt | undefined {
     const found = keys.map((key) => json[key]).find((value) => typeof value === 'string')
     return typeof found === 'string' ? found.slice(0, 200) : undefined
   }
-  const transaction = text('transaction', 'transactionHash', 'txHash', 'tx_hash')
+  const transaction = text('transaction', 'transactionHash', 'transaction_hash', 'txHash', 'tx_hash')
   return {
     success: json['success'],
     transaction: transaction === undefined ? undefined : transactionId(transaction),
     payer: text('payer'),
     network: text('network'),
     amount: json['amount'],
-    errorReason: text('errorReason'),
+    errorReason: text('errorReason', 'error_reason'),
   }
 }
 

@@ -184,7 +184,7 @@ function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
   return {
     x402Version: version,
     scheme,
-    network: findNetwork(network)?.id ?? network,
+    network: (findNetwork(network) ?? findNetwork(network.trim().toLowerCase()))?.id ?? network,
     amount: own ?? other,
     amountsDisagree: own !== undefined && other !== undefined && own !== other,
     asset,
@@ -231,8 +231,12 @@ function isText(value: unknown): value is string {
 /** Other payment protocols that a 402 response may name besides x402. */
 function otherProtocols(source: ChallengeSource): string[] {
   const challenge = source.header('www-authenticate') ?? ''
+  const elsewhere = [
+    ...(/(?:^|,)\s*(?:L402|LSAT)\b/i.test(challenge) ? ['L402 (Lightning)'] : []),
+    ...(source.header('crawler-price') === undefined ? [] : ["Cloudflare's pay per crawl"]),
+  ]
   const [, ...payments] = challenge.split(/(?:^|,)\s*Payment\s/i)
-  if (payments.length === 0) return []
+  if (payments.length === 0) return elsewhere
   const named = payments.flatMap((payment) => {
     const [method, intent] = ['method', 'intent'].map(
       (name) => new RegExp(`(?:^|[\\s,])${name}="?([\\w.-]{1,32})`, 'i').exec(payment)?.[1],
@@ -240,7 +244,7 @@ function otherProtocols(source: ChallengeSource): string[] {
     return method === undefined ? [] : [intent === undefined ? method : `${method}/${intent}`]
   })
   const methods = [...new Set(named)].slice(0, MAX_METHODS).join(', ')
-  return [`MPP (WWW-Authenticate: Payment${methods === '' ? '' : `; ${methods}`})`]
+  return [`MPP (WWW-Authenticate: Payment${methods === '' ? '' : `; ${methods}`})`, ...elsewhere]
 }
 
 function tooLarge(part: string): TollwayError {
