@@ -98,7 +98,7 @@ function driverOf(agentcash: Agentcash, { file }: AgentcashProgram): Driver {
       const cause = await agentcash.fetch(asked, signal).catch((error: unknown) => {
         throw payerUnavailable(PROGRAM, 'it cannot be run', error)
       })
-      if (cause !== undefined) throw failure(cause, quote)
+      if (cause !== undefined) throw failure(cause, quote, call.wallet)
     },
     async check() {
       // It holds the wallet itself: whether it can pay shows when it does.
@@ -115,13 +115,13 @@ function ceilingOf({ amount }: Quote): string {
   return formatUsd(amount)
 }
 
-function failure(cause: string, { asset }: Quote): TollwayError {
+function failure(cause: string, { asset }: Quote, wallet: string | undefined): TollwayError {
   if (cause === 'insufficient_balance') {
     return new TollwayError({
       code: 'insufficient_funds',
-      message: `The AgentCash wallet cannot cover the quote on ${asset.network}; nothing was sent.`,
+      message: `The AgentCash wallet${wallet === undefined ? '' : ` ${wallet}`} cannot cover the quote on ${asset.network}; nothing was sent.`,
       advice: ['Fund it with `agentcash fund`, and check it with `agentcash balance`.'],
-      details: { payer_fault: cause },
+      details: { payer_fault: cause, ...(wallet === undefined ? {} : { wallet }) },
     })
   }
   return payerUnavailable(PROGRAM, `it gave up (${cause})`)

@@ -11,7 +11,7 @@ export interface AgentcashHome {
   readonly path: string
   readonly wallet: string
   /** Makes the stub fail from now on. */
-  fail(faults: { cause?: string; die?: boolean }): Promise<void>
+  fail(faults: { cause?: string; die?: boolean; isNameless?: boolean }): Promise<void>
   /** How often the stub was started, with which arguments and environment. */
   calls(): Promise<{ argv: string[]; env: Record<string, string> }[]>
   close(): Promise<void>

@@ -21,16 +21,27 @@ interface Offer {
   extra: { name: string; version: string }
 }
 
-function faults(): { cause?: string; die?: boolean } {
+interface Faults {
+  readonly cause?: string
+  readonly die?: boolean
+  readonly isNameless?: boolean
+}
+
+function faults(): Faults {
   const path = join(home, 'stub.json')
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { cause?: string; die?: boolean }) : {}
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Faults) : {}
 }
 
 async function pay(url: string, maxAmount: number): Promise<{ cause: string } | { data: unknown }> {
-  const { cause, die } = faults()
+  const { cause, die, isNameless } = faults()
   if (die === true) process.exit(7)
+  if (cause !== undefined && cause !== 'insufficient_balance') return { cause }
+  const wallet = JSON.parse(readFileSync(join(home, 'wallet.json'), 'utf8')) as { privateKey: Hex }
+  const account = privateKeyToAccount(wallet.privateKey)
+  // As the real one's: every request names the wallet, and the balance is looked up once the price is known.
+  const headers: Record<string, string> = isNameless === true ? {} : { 'X-Wallet-Address': account.address }
+  const unpaid = await fetch(url, { method: 'POST', headers, body: '{}' })
   if (cause !== undefined) return { cause }
-  const unpaid = await fetch(url, { method: 'POST', body: '{}' })
   if (unpaid.status !== 402) return { cause: 'http' }
   const challenge = JSON.parse(
     Buffer.from(unpaid.headers.get('payment-required') ?? '', 'base64').toString(),
@@ -38,8 +49,6 @@ async function pay(url: string, maxAmount: number): Promise<{ cause: string } | 
   const [offer] = challenge.accepts
   if (!offer) return { cause: 'parse_payment_required' }
   if (Number(offer.amount) / 1e6 > maxAmount) return { cause: 'amount_exceeds_max_amount' }
-  const wallet = JSON.parse(readFileSync(join(home, 'wallet.json'), 'utf8')) as { privateKey: Hex }
-  const account = privateKeyToAccount(wallet.privateKey)
   const now = Math.floor(Date.now() / 1000)
   const nonce = `0x${randomBytes(32).toString('hex')}` as const
   const [validAfter, validBefore] = [now - 600, now + offer.maxTimeoutSeconds]
@@ -71,7 +80,11 @@ async function pay(url: string, maxAmount: number): Promise<{ cause: string } | 
     accepted: offer,
   }
   const header = Buffer.from(JSON.stringify(payment)).toString('base64')
-  const paid = await fetch(url, { method: 'POST', headers: { 'payment-signature': header }, body: '{}' })
+  const paid = await fetch(url, {
+    method: 'POST',
+    headers: { ...headers, 'payment-signature': header },
+    body: '{}',
+  })
   const data: unknown = await paid.json()
   return paid.ok ? { data } : { cause: 'http' }
 }

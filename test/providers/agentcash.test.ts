@@ -88,9 +88,18 @@ describe.each(['mcp', 'cli'] as const)('AgentCash as a program (%s)', (mode) => 
   })
 
   test('that has no money is insufficient_funds, and what else keeps it is signer_unavailable', async () => {
+    const { address } = localAccounts().buyer
     await home.fail({ cause: 'insufficient_balance' })
     await expect(payer.authorize(quoteOf(), 'chg_2', never)).rejects.toMatchObject({
       code: 'insufficient_funds',
+      message: expect.stringContaining(`The AgentCash wallet ${address} cannot cover the quote`),
+      details: { payer_fault: 'insufficient_balance', wallet: address },
+    })
+    // A version that does not name its wallet: nobody else knows it, because only AgentCash reads the file.
+    await home.fail({ cause: 'insufficient_balance', isNameless: true })
+    await expect(payer.authorize(quoteOf(), 'chg_2b', never)).rejects.toMatchObject({
+      code: 'insufficient_funds',
+      message: expect.stringContaining('The AgentCash wallet cannot cover the quote'),
       details: { payer_fault: 'insufficient_balance' },
     })
     await home.fail({ cause: 'parse_payment_required' })

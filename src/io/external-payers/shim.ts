@@ -57,6 +57,8 @@ export interface ShimCall {
   readonly token: string
   /** The payment, once it passed every check. Rejects with {@link ShimFault}; never resolves after {@link ShimCall.end}. */
   readonly payment: Promise<ExternalPayment>
+  /** The paying address, where the program's request names one (`x-wallet-address`, as AgentCash's do); not proven. */
+  readonly wallet: string | undefined
   /**
    * Responds to the open request, and refuses every later one. Only the first call has an effect.
    * @param outcome `undefined` when nothing was sent and nothing will be
@@ -147,6 +149,7 @@ class Call implements ShimCall {
   readonly url: string
   readonly token: string
   readonly payment: Promise<ExternalPayment>
+  wallet: string | undefined
   readonly #terms: Terms
   readonly #clock: Clock
   readonly #nonces: Nonces
@@ -177,6 +180,7 @@ class Call implements ShimCall {
     }
     if (header === undefined) {
       this.#wasAsked = true
+      this.wallet = /^0x[0-9a-f]{40}$/i.exec(String(request.headers['x-wallet-address']))?.[0]
       const challenge = challengeFor(this.#terms.quote, this.url)
       return sendJson(response, 402, challenge, { [HEADERS.required]: encodeBase64Json(challenge) })
     }
