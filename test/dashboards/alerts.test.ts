@@ -143,6 +143,12 @@ test('every alert leads to a page that the gateway serves, and to a dashboard th
   expect((await request(app).get('/docs/other')).status).toBe(404)
 })
 
+test('the alert about differing totals names a shared wallet as a possible cause, and what to do about it', () => {
+  const { meaning, steps } = ALERTS.find(({ alert }) => alert === 'TollwayLedgerMismatch') ?? {}
+  expect(meaning).toContain('for `ledger_chain` a wallet that is shared with another program')
+  expect(steps?.join(' ')).toContain('Give Tollway a wallet of its own.')
+})
+
 test('every alert says what it means and what to do, in words without labels that do not exist', () => {
   for (const { alert, summary, meaning, steps } of ALERTS) {
     expect(alert).toMatch(/^Tollway[A-Z][A-Za-z]+$/)
