@@ -32,13 +32,19 @@ export async function askFirst(
   const { beforeSign, approval } = context
   if (beforeSign) await patiently(call, beforeSign(paymentToSign(exchange, candidate, quote), leaving))
   if (approved) return refuseOtherTerms(approved, quote)
-  if (!approval?.isNeeded(quote.microUsd)) return
+  // A request that is paid a second time is approved for what it costs in all.
+  const { earlier } = exchange.payment
+  const microUsd = earlier ? sumOf(earlier.microUsd, quote.microUsd) : quote.microUsd
+  if (!approval?.isNeeded(microUsd)) return
   await exchange.payment.guard?.check?.(quote, candidate)
   const payment = paymentOf(quote)
-  const { microUsd } = quote
   await patiently(call, approval.ask(callToApprove(exchange, candidate, { microUsd, payment }), leaving))
   // A seller that names a payee for each request would name another one: those terms are paid that were approved.
   if (approval.takesTime === true && !isAnyPayee) throw new ApprovedLateError(payment)
+}
+
+function sumOf(a: bigint | undefined, b: bigint | undefined): bigint | undefined {
+  return a === undefined || b === undefined ? undefined : a + b
 }
 
 /** The same for a call that an upstream bills to a key. */

@@ -51,6 +51,8 @@ describe('search', () => {
     ['', []],
     ['"', []],
     ['* OR NEAR( ) : ^ -', []],
+    ['nothing\0like it', []],
+    ['\0', []],
   ])('finds by %j', (words, expected) => {
     expect(ids(filled().search(words, 10)).toSorted()).toEqual([...expected].toSorted())
   })
@@ -60,7 +62,7 @@ describe('search', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme' }),
-        fc.constantFrom(' OR ', ' NOT ', '" ', ' NEAR(', ' :', '*'),
+        fc.constantFrom(' OR ', ' NOT ', '" ', ' NEAR(', ' :', '*', '\0'),
         (a, b) => {
           index.search(`${a}${b}qwen`, 5)
         },

@@ -28,6 +28,7 @@ export interface EngineOptions {
   readonly payer?: Partial<Provider>
   readonly policy?: Partial<PaymentContext['policy']>
   readonly store?: Store
+  readonly approval?: PaymentContext['approval']
 }
 
 /** The engine and what went through it. */
@@ -158,6 +159,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     running: new CallsInFlight(),
     terms: new RememberedTerms(),
+    approval: options.approval,
     clock,
     timers: { after: () => () => undefined },
     keepaliveMs: 15_000,

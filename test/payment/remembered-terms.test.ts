@@ -1,6 +1,7 @@
 /** Terms that a seller asked for again and again: paid without asking, asked for behind the answer, and never relied on for long. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { CallToApprove } from '../../src/core/approval/approval.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { costOf, type Exchange } from '../../src/core/request/exchange.ts'
 import type { IncomingReply } from '../../src/io/transport/upstream.ts'
@@ -419,6 +420,27 @@ describe('terms that changed since they were remembered', () => {
       const before = world.engine.sent.length
       const { error } = await world.engine.ask(body(6))
       expect([sentSince(world, before), error === undefined]).toEqual([sent, sent === '$$'])
+    }
+  })
+
+  it('with pay_again a person is asked about what both cost together', async () => {
+    for (const [above, asked] of [
+      [3000n, []],
+      [2999n, [3000n]],
+    ] as const) {
+      const questions: (bigint | undefined)[] = []
+      const approval = {
+        isNeeded: (microUsd: bigint | undefined) => microUsd === undefined || microUsd > above,
+        ask: async ({ microUsd }: CallToApprove) => {
+          questions.push(microUsd)
+          throw new TollwayError({ code: 'approval_refused', message: 'no' })
+        },
+      }
+      const world = await learned({ ...again, approval })
+      world.seller.amount = '2000'
+      const before = world.engine.sent.length
+      await world.engine.ask(body(6))
+      expect([questions, sentSince(world, before)]).toEqual([asked, asked.length === 0 ? '$$' : '$'])
     }
   })
 

@@ -41,6 +41,11 @@ describe('the address of a Postgres ledger', () => {
     expect(tls('?sslmode=verify-ca')).toMatchObject({ rejectUnauthorized: true })
     expect(tls('?sslmode=require')).toEqual({ rejectUnauthorized: false })
     expect(tls('?sslmode=disable')).toBeUndefined()
+    expect(parseAddress('postgres://me@127.0.0.1/x').tls).toBeUndefined()
+    // A name that begins like this machine's address is anybody's.
+    expect(parseAddress('postgres://me@127.0.0.1.example.com/x').tls).toMatchObject({
+      rejectUnauthorized: true,
+    })
   })
 
   test.each([

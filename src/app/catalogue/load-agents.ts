@@ -103,11 +103,23 @@ async function documentAt(
   }
 }
 
-function httpOf(uri: string, ipfsGateway: string | undefined): string | undefined {
+/** Where an agent's file is read: at its own address, or by its content's name at the gateway for `ipfs:`. */
+export function httpOf(uri: string, ipfsGateway: string | undefined): string | undefined {
   if (/^https?:\/\//.test(uri)) return uri
   const path = /^ipfs:\/\/(?:ipfs\/)?([A-Za-z0-9]{40,100}(?:\/[\w.~%-]+){0,8})$/.exec(uri)?.[1]
-  if (path === undefined || ipfsGateway === undefined || path.includes('..')) return undefined
+  if (path === undefined || ipfsGateway === undefined || isLeading(path)) return undefined
   return `${ipfsGateway.replace(/\/+$/, '')}/ipfs/${path}`
+}
+
+/** Whether a path leads out of where it begins, as it is or as a gateway may decode it. */
+function isLeading(path: string): boolean {
+  try {
+    return decodeURIComponent(path)
+      .split(/[/\\]/)
+      .some((name) => name === '.' || name === '..')
+  } catch {
+    return true
+  }
 }
 
 /** The text of a `data:` address of JSON. */

@@ -4,6 +4,7 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { ConfigError } from '../../core/errors.ts'
 import { packageVersion } from '../package-version.ts'
 import { readUrl } from '../buying/endpoint.ts'
+import { remoteFetch } from './remote-fetch.ts'
 import { EXTENSION } from './tool-upstream.ts'
 
 /** A connected server. */
@@ -37,7 +38,7 @@ export async function connectRemote(where: string): Promise<RemoteTools> {
 
 async function overHttp(url: URL) {
   const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js')
-  return new StreamableHTTPClientTransport(url)
+  return new StreamableHTTPClientTransport(url, { fetch: remoteFetch() })
 }
 
 async function started(line: string) {

@@ -18,7 +18,8 @@ export function searchQueries(text: string): string[] {
   const all = text
     .toLowerCase()
     .split(/\s+/)
-    .map((word) => word.replaceAll('"', ''))
+    // A text ends at NUL for the search, in the middle of what is quoted.
+    .map((word) => word.replaceAll(/["\0]/g, ''))
     .filter((word) => /[\p{L}\p{N}]/u.test(word))
   const telling = all.filter((word) => !FILLERS.has(word))
   const words = (telling.length > 0 ? telling : all).slice(0, MAX_WORDS).map((word) => `"${word}"*`)

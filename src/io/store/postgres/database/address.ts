@@ -1,5 +1,6 @@
 /** Where a Postgres ledger is: `postgres://user:password@host:port/database?sslmode=verify-full&schema=tollway&pool_max=10`. */
 import { readFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import { ConfigError } from '../../../../core/errors.ts'
 
@@ -107,7 +108,12 @@ function certificate(file: string): string {
 }
 
 function isThisMachine(host: string): boolean {
-  return host.startsWith('/') || host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return (
+    host.startsWith('/') ||
+    host === 'localhost' ||
+    host === '::1' ||
+    (isIPv4(host) && host.startsWith('127.'))
+  )
 }
 
 function decoded(text: string): string {
