@@ -36,6 +36,9 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
   'src/io/store/rules/repeat-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/memory/idempotency.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/sqlite/idempotency.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
+  'src/io/store/sqlite/budgets.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
+  'src/io/store/sqlite/spending.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
+  'src/io/store/sqlite/vouchers.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
   'src/io/ledger/record-authorization.ts': ['test/ledger/record-authorization.test.ts'],
   'src/core/printable.ts': ['test/cli/visible.test.ts'],
   'src/io/audit/audit-path.ts': ['test/audit/audit-path.test.ts'],
@@ -43,6 +46,7 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
   'src/io/files/credential.ts': ['test/config/secrets.test.ts'],
   'src/io/files/file-lock.ts': ['test/audit/audit-path.test.ts'],
   'src/payment/judge-lost-answer.ts': ['test/payment/paid-call.test.ts'],
+  'src/payment/reserve-terms.ts': ['test/payment/reserve-terms.test.ts'],
   'src/payment/try-candidates.ts': ['test/payment/try-candidates.test.ts'],
   'src/payment/paid-call.ts': ['test/payment/paid-call.test.ts'],
 }

@@ -2,7 +2,9 @@ import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { paymentSecrets } from '../../src/core/x402/payment-secrets.ts'
+import { decodeText } from '../../src/core/json/decoded-text.ts'
 import { redactBody, redactReply } from '../../src/payment/answer/redact-payment.ts'
+import { patternsOf, Scrubber } from '../../src/payment/answer/scrubber.ts'
 import { encodeBase58 } from '../../src/core/solana/base58.ts'
 import { encodeTransaction } from '../../src/core/solana/transaction.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
@@ -196,4 +198,66 @@ test('what begins like a secret and is blank for too long is given up, and cover
   const long = (await scrubbed([`x${evmText.slice(0, 100)}`, blanks, evmText.slice(100)], secrets)).join('')
   expect(long).not.toContain(evmText.slice(2, 40))
   expect(long).toHaveLength(1 + evmText.length + blanks.length)
+})
+
+describe('a body that comes one byte at a time', () => {
+  const secrets = paymentSecrets(HEADERS.evm)
+  const start = evmText.slice(0, 100)
+
+  test.each([
+    ['nothing of a payment', 'data: {"x": 1}\n\n'.repeat(400)],
+    ['the beginning of a signature and blanks', `${start}${' '.repeat(8_000)}`],
+    ['the same, in escapes', `${start}${'\\n'.repeat(3_000)}`],
+    ['blanks of URLs', `${start}${'%20'.repeat(3_000)}`],
+    ['backslashes without end', `${start}${'\\'.repeat(8_000)}`],
+    ['beginnings, one after the other', `${start.slice(0, 5)}${' '.repeat(500)}`.repeat(15)],
+    ['a whole signature between blanks', every(evmText, 1, ' '.repeat(50))],
+  ])('is read once, %s', (_what, text) => {
+    let read = 0
+    const scrub = new Scrubber(patternsOf(secrets), (piece) => {
+      read += piece.length
+      // An escape that is not finished is looked at again: at most six bytes.
+      if (read > text.length * 7) throw new Error('bytes are read again')
+      return decodeText(piece)
+    })
+    const out: Buffer[] = []
+    for (const byte of Buffer.from(text)) out.push(scrub.push(Uint8Array.of(byte)))
+    out.push(scrub.flush())
+    const whole = new Scrubber(patternsOf(secrets))
+    const expected = Buffer.concat([whole.push(Buffer.from(text)), whole.flush()])
+    expect(Buffer.concat(out).equals(expected)).toBe(true)
+    expect(read).toBeGreaterThanOrEqual(text.length)
+  })
+
+  test('passes the same bytes, whatever they are', async () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        evmText,
+        start,
+        ' ',
+        '\\',
+        '\\\\',
+        '\\u',
+        '\\u0030',
+        '%',
+        '%3',
+        '%30',
+        '\\n',
+        '0x',
+        'e',
+      ),
+      fc.stringMatching(/^[a-f0-9x\\%u ]{0,12}$/),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(piece, { maxLength: 12 }),
+        fc.array(fc.nat(), { maxLength: 20 }),
+        async (parts, places) => {
+          const text = parts.join('')
+          const out = (await scrubbed(cut(text, places), secrets)).join('')
+          expect(out).toBe((await scrubbed([text], secrets)).join(''))
+        },
+      ),
+    )
+  })
 })
