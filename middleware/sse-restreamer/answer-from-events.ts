@@ -32,7 +32,14 @@ export class ResponseFromEvents {
   /** @param maxBytes size at which a longer stream is cut off */
   constructor(kind: AnswerKind, maxBytes: number) {
     this.#maxBytes = maxBytes
-    this.#relay = new SseRelay({ splicer: undefined, shape: kind, tellsUsage: true, onTruncated: 'length' })
+    this.#relay = new SseRelay({
+      splicer: undefined,
+      shape: kind,
+      tellsUsage: true,
+      onTruncated: 'length',
+      // A longer event is read as it comes: parsed in one go, a quarter of a megabyte of values takes a long turn.
+      maxLineBytes: STEP_BYTES,
+    })
     this.#collector = collectorOf(kind)
   }
 

@@ -86,9 +86,16 @@ describe('a JSON text parsed in steps', () => {
     expect(parsed(bytes)).toBe(JSON.parse(bytes.toString('utf8')))
   })
 
-  test('takes 64 kB in a step', () => {
-    const text = JSON.stringify(['a'.repeat(5 * STEP_BYTES), Array.from({ length: STEP_BYTES }, () => 1)])
-    expect(inSteps(parseInSteps(Buffer.from(text), Infinity)).steps).toBe(7)
+  test.each([
+    ['of one text', JSON.stringify('a'.repeat(5 * STEP_BYTES)), 5],
+    ['of numbers', `[${'1,'.repeat(40_000)}1]`, 9],
+    ['of empty objects', `[${'{},'.repeat(40_000)}1]`, 9],
+    ['of lists in lists', `${'['.repeat(500)}${'[[]],'.repeat(6_000)}1${']'.repeat(500)}`, 3],
+    ['of members', JSON.stringify(Object.fromEntries(Array.from({ length: 9_000 }, (_, n) => [n, n]))), 2],
+  ])('takes 64 kB or 4,096 values in a step, %s', (_what, text, steps) => {
+    const done = inSteps(parseInSteps(Buffer.from(text), Infinity))
+    expect(done.steps).toBe(steps)
+    expect(done.result).toStrictEqual(JSON.parse(text))
   })
 
   test('is refused when it has more values than it may have, or is nested too deep', () => {

@@ -194,9 +194,29 @@ test('an event is read, parsed and collected in turns of their own', () => {
     done.push(now.map((spy) => spy.getMockName()))
   }
   expect(done.filter((names) => names.length > 0)).toEqual([['read'], ['collect']])
-  // Between them the text is parsed, 64 kB in a turn; the last of them collects nothing.
+  // Between them the text is parsed, 4,096 values in a turn; the last of them collects nothing.
   const [from, to] = ['read', 'collect'].map((name) => done.findIndex((names) => names.includes(name)))
-  expect((to ?? 0) - (from ?? 0)).toBe(Math.ceil((event.length - 8) / 65_536) + 1)
+  expect((to ?? 0) - (from ?? 0)).toBe(Math.ceil((list.length + 6) / 4_096) + 1)
+})
+
+test.each([
+  ['objects', '{},'.repeat(60_000)],
+  ['texts', '"a",'.repeat(50_000)],
+  ['lists', '[],'.repeat(60_000)],
+])('no text of more than 64 kB is parsed in one go of an event of %s that becomes JSON', (_what, items) => {
+  const event = `data: {"choices":[{"index":0,"delta":{"x":[${items}1]}}]}\n\n`
+  const answer = new ResponseFromEvents('chat', 1_000_000)
+  const parse = vi.spyOn(JSON, 'parse')
+  try {
+    for (const steps of [
+      answer.push(Buffer.from(event)),
+      answer.end(false, { requestId: 'r', model: 'm', nowMs: 0 }),
+    ])
+      while (steps.next().done !== true);
+    expect(Math.max(...parse.mock.calls.map(([text]) => text.length))).toBeLessThanOrEqual(65_536)
+  } finally {
+    parse.mockRestore()
+  }
 })
 
 describe('one event of megabytes for a client that wants JSON', () => {

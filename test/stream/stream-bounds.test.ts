@@ -35,6 +35,20 @@ test.each(['chat', 'text', 'anthropic'] as const)(
   },
 )
 
+test('the rest of a list is not looked at when more objects came than are gathered', () => {
+  let looked = 0
+  const item = (): Json =>
+    new Proxy<Json>({}, { get: () => void (looked += 1), ownKeys: () => ((looked += 1), []) })
+  const collector = collectorOf('chat')
+  collector.add({ choices: [{ index: 0, delta: { x: Array.from({ length: 6_000 }, item) } }] })
+  const most = looked
+  expect(collector.isFull).toBe(true)
+  collector.add({ choices: [{ index: 0, delta: { x: Array.from({ length: 50_000 }, item) } }] })
+  expect(looked).toBe(most)
+  const answer = collector.answer(true) as { choices: { message: { x: unknown[] } }[] } | undefined
+  expect(answer?.choices[0]?.message.x).toHaveLength(5_000)
+})
+
 test('a response has no more items than a protocol has', () => {
   const collector = collectorOf('responses')
   for (let n = 0; n < EVENTS; n += 1) collector.add(HOSTILE.responses(n))

@@ -16,8 +16,11 @@ import {
 import { STEP_BYTES } from './json-scan.ts'
 import { READABLE_DEPTH } from './json-text.ts'
 
+/** Most values that are built in a step: 64 kB may hold 20,000 objects. */
+const STEP_VALUES = 4_096
+
 /**
- * The value of a text, read 64 kB in a step.
+ * The value of a text, read 64 kB or {@link STEP_VALUES} values in a step.
  * @param maxValues most values that are built: each costs far more memory than its bytes
  * @returns `undefined` for a text that is no JSON, {@link TOO_MUCH} for one that is nested deeper than {@link READABLE_DEPTH} or has
  * more values
@@ -51,6 +54,8 @@ interface Level {
 class Reader {
   readonly #bytes: Buffer
   #valuesLeft: number
+  /** In this step. */
+  #built = 0
   #at = 0
   #next: Next = 'value'
   readonly #open: Level[] = []
@@ -72,7 +77,8 @@ class Reader {
   /** Reads a step. @returns whether there is more. @throws SyntaxError, or RangeError for too much */
   read(): boolean {
     const limit = Math.min(this.#at + STEP_BYTES, this.#bytes.length)
-    while (this.#at < limit) {
+    this.#built = 0
+    while (this.#at < limit && this.#built < STEP_VALUES) {
       if (this.#pieces) this.#text(this.#pieces, limit)
       else if (isBlank(this.#bytes[this.#at])) this.#at += 1
       else this.#token(this.#bytes[this.#at] ?? 0)
@@ -93,6 +99,7 @@ class Reader {
 
   #begin(byte: number): void {
     if (--this.#valuesLeft < 0) throw new RangeError()
+    this.#built += 1
     if (byte !== QUOTE && byte !== OPEN_BRACE && byte !== OPEN_BRACKET) return this.#primitive()
     this.#at += 1
     if (byte === QUOTE) {

@@ -118,6 +118,8 @@ class Listed {
 
   add(more: readonly unknown[], depth: number): void {
     for (const item of more) {
+      // The answer is cut here: what follows in the list, however long, is not looked at.
+      if (this.#room.isFull) return
       if (isJson(item) && depth < MAX_DEPTH) this.#addElement(item, depth)
       else this.#items.push(item)
     }
@@ -150,7 +152,7 @@ class Listed {
 
   #lastWithText(piece: Json): Gathered | undefined {
     const last = this.#items.at(-1)
-    return last instanceof Gathered && continues(last, piece) && hasText(last, piece) ? last : undefined
+    return last instanceof Gathered && hasText(last, piece) && continues(last, piece) ? last : undefined
   }
 
   #isRepeated(piece: Json): boolean {
