@@ -48,7 +48,7 @@ test('rule 2: every fact of the quote, the route and the caller is reserved unde
 })
 
 test('a request without a model, and a route without a payer, are reserved under no name', () => {
-  const candidate = candidateAt('seller.test', { payer: undefined })
+  const candidate = candidateAt('seller.test', { modelName: 'paid/*', model: '*', payer: undefined })
   expect(termsOf(asked(undefined), quote, candidate)).toMatchObject({ model: '', payer: '' })
   expect(namesOf(asked(undefined), { ...candidate, remoteModel: '' })).toEqual({
     team: 'web',
