@@ -14,6 +14,8 @@ import { stderrLog } from './http/stderr-log.ts'
 import { logOption } from './http/options.ts'
 import { type Log } from '../src/core/log.ts'
 import { named } from './http/handler.ts'
+import { ONE_COPY } from './http/one-copy.ts'
+import { setupError } from './http/setup-error.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
@@ -70,7 +72,7 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     const exchange = exchangeOf(req)
     if (hostErrors === 'pass' && isOfHost(error, exchange)) return next(error)
     const own = ownError(error)
-    if (own !== error) {
+    if (own.code === 'internal_error' && own !== error) {
       exchange.record.details['fault'] = error instanceof Error ? error.name : typeof error
       faults.pass(String(error), (more) =>
         log.error({ err: error, requestId: exchange.id, ...more }, 'a request failed with an internal error'),
@@ -90,7 +92,9 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     exchange.record.outcome = outcomeOf(exchange, sent.status)
     const answer = (): void => {
       if (!res.headersSent) {
-        send(req, res, sent, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
+        sendOrCut(res, exchange, () =>
+          send(req, res, sent, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages')),
+        )
       } else if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, sent)
       else if (!res.writableEnded) res.destroy()
     }
@@ -104,8 +108,10 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
 /**
  * Answers 404 `not_found`, or 405 `method_not_allowed` for one of our paths. Mount it after everything that serves
  * a path and before {@link errorHandler}.
+ * @throws ConfigError for options: it has none
  */
-export function notFound(): Handler {
+export function notFound(options: Readonly<Record<string, never>> = {}): Handler {
+  parseOptions('notFound', z.strictObject({}), options)
   return named<Handler>('notFound', (req, _res, next) => {
     const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
     const other = otherMethod(req)
@@ -122,12 +128,18 @@ export function notFound(): Handler {
 
 /** None of our middlewares threw it, nothing was paid, and none of our responses is under way. */
 function isOfHost(error: unknown, exchange: Exchange): boolean {
-  if (error instanceof TollwayError || isOwnFault(error)) return false
+  if (error instanceof TollwayError || isOwnFault(error) || isErrorOfAnotherCopy(error)) return false
   return spentOf(exchange) === 'no' && !exchange.relay.reply && !exchange.relay.openedEarly
+}
+
+/** Whether a second copy of this package made it: its classes are others. */
+function isErrorOfAnotherCopy(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'TollwayError' && !(error instanceof TollwayError)
 }
 
 function ownError(error: unknown): TollwayError {
   if (error instanceof TollwayError) return error
+  if (isErrorOfAnotherCopy(error)) return setupError(error.message, ONE_COPY)
   // Express throws this for a path that it cannot decode.
   if (error instanceof URIError) {
     return new TollwayError({ code: 'not_found', message: 'The path is not well-formed.' })
@@ -138,6 +150,16 @@ function ownError(error: unknown): TollwayError {
     advice: ['The log has the details under this request id.'],
     cause: error,
   })
+}
+
+/** A response that the host has changed may throw: what would answer then knows nothing of the money. */
+function sendOrCut(res: ServerResponse, exchange: Exchange, write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    if (spentOf(exchange) === 'no') throw error
+    res.destroy()
+  }
 }
 
 function fitting(error: TollwayError, exchange: Exchange): TollwayError {

@@ -35,7 +35,7 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { isRouted } from './http/paths.ts'
 import { failedForOtherModel, responseGone } from './idempotency/replay-error.ts'
 import { isPaid, mayBePaid } from './http/chain/may-be-paid.ts'
-import { setupError } from './http/chain/setup-error.ts'
+import { setupError } from './http/setup-error.ts'
 
 /** Options of {@link idempotency}. */
 export interface IdempotencyOptions extends LedgerOptions {

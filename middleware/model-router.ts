@@ -11,7 +11,7 @@ import { objectWith } from './http/options.ts'
 import { endpointOf, headersOf } from './http/paths.ts'
 import { knownNames, meantNames, vetName, type NameContext } from './model-router/vet-name.ts'
 import { routesOption, type PlainRoute } from './http/options/routes-option.ts'
-import { setupError } from './http/chain/setup-error.ts'
+import { setupError } from './http/setup-error.ts'
 import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
 import { printable } from '../src/core/printable.ts'
 

@@ -30,7 +30,7 @@ import { beforeSignOf, joinHooks, runnerOf, watchCharges } from './http/chain/re
 import { mayBePaid } from './http/chain/may-be-paid.ts'
 import { hooksSchema } from './http/options/hooks-option.ts'
 import { policyOption, type PolicyOptions } from './http/options/policy-option.ts'
-import { setupError } from './http/chain/setup-error.ts'
+import { setupError } from './http/setup-error.ts'
 import { sharedContext, type SharedLedger } from './http/chain/shared-context.ts'
 
 /** Options of {@link paymentInterceptor}. */
@@ -134,6 +134,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
         'Mount budgetGuard() before paymentInterceptor(): nothing may be paid without a budget.',
       )
     }
+    if (res.headersSent || res.writableEnded) throw alreadyAnswered()
     refuseBrokenChain(req, handler)
     const shared = source ? await source.of(exchange) : sharedContext(exchange).ledger
     if (!shared) throw withoutLedger()
@@ -188,6 +189,13 @@ function isProvider(value: unknown): value is Provider {
     ['supports', 'authorize', 'closed', 'close'].every(
       (method) => typeof property(value, method) === 'function',
     ) && Array.isArray(property(value, 'networks'))
+  )
+}
+
+function alreadyAnswered(): Error {
+  return setupError(
+    'A handler before paymentInterceptor() has begun to answer and called next() as well. Nothing was paid.',
+    'Let it do one of the two.',
   )
 }
 

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
 import { newExchange, type Exchange } from '../../src/core/request/exchange.ts'
+import { worksOn } from './one-copy.ts'
 import type { Request } from './handler.ts'
 
 const EXCHANGE = Symbol('tollway.exchange')
@@ -23,6 +24,7 @@ export function isDirect(req: Request): boolean {
 }
 
 function open(req: Request, clock: Clock): Exchange {
+  worksOn(req)
   const offered = req.headers['x-request-id']
   const isSafe = typeof offered === 'string' && SAFE_ID.test(offered)
   return newExchange({

@@ -29,7 +29,8 @@ export function parsedBytes(
 
 /** Gives handlers behind `req.body`, parsed when it is first read, as `express.json()` would. */
 export function offerParsed(req: Request, body: Buffer): void {
-  if (req.body !== undefined) return
+  // A property of the host's that cannot be set is the host's: it knows why.
+  if (req.body !== undefined || Object.getOwnPropertyDescriptor(req, 'body')?.configurable === false) return
   let parsed: { readonly value: unknown } | undefined
   Object.defineProperty(req, 'body', {
     configurable: true,

@@ -1,6 +1,6 @@
 /** Takes a request from candidate to candidate until one answers. */
 import { needsBody } from '../core/routing/answer-class.ts'
-import { ConfigError, TollwayError } from '../core/errors.ts'
+import { TollwayError } from '../core/errors.ts'
 import type { Exchange } from '../core/request/exchange.ts'
 import type { Attempt } from '../core/routing/attempt.ts'
 import type { Candidate, FallbackKind } from '../core/routing/route.ts'
@@ -148,9 +148,7 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
   }
   const payer = context.payers.get(payerName)
   if (!payer) {
-    throw new ConfigError(
-      `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
-    )
+    throw unknownPayer(candidate.route.modelName, payerName, [...context.payers.keys()])
   }
   const question = { method: req.method ?? '', endpoint: exchange.endpoint, direct: exchange.request.direct }
   if (!paysFor(candidate.route, question)) {
@@ -339,4 +337,14 @@ function trailOf({ route }: Candidate, result: string): string {
 /** For the audit record: who was asked before, and how that ended. */
 function recordTrail(exchange: Exchange, trail: readonly string[]): void {
   if (trail.length > 1) exchange.record.details['tried'] = trail.join(' ')
+}
+
+function unknownPayer(route: string, payer: string, known: readonly string[]): TollwayError {
+  const fix = `Give paymentInterceptor({ payers }) a payer of that name, or name one of its payers in the route: ${known.join(', ') || 'it has none'}.`
+  return new TollwayError({
+    code: 'setup_error',
+    message: `The route "${route}" is paid by "${payer}", and paymentInterceptor() has no such payer. Nothing was paid.`,
+    advice: [fix],
+    details: { fix },
+  })
 }

@@ -114,7 +114,7 @@ test('a misspelt window or scope of a budget is answered with the nearest one', 
 
 test('a factory that was mounted instead of called says so', () => {
   expect(fault({ httpVersion: '1.1', socket: {} })).toBe(
-    'thing was mounted without being called. Write app.use(thing(...)).',
+    'thing was mounted without being called. Nothing was paid. Write app.use(thing(...)).',
   )
 })
 

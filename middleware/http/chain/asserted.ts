@@ -3,12 +3,12 @@ import type { Request } from '../handler.ts'
 import { property } from '../../../src/core/property.ts'
 import { faultsOf, type Mounted } from './chain-rules.ts'
 import { passedBy, stackOf } from './express-stack.ts'
-import { setupError } from './setup-error.ts'
+import { setupError } from '../setup-error.ts'
 
 /** Handlers of lists that passed `assertOrder()`. */
 const ASSERTED = new WeakSet<object>()
 
-/** The paths that were found to work, by app. */
+/** The numbers of handlers and the paths that were found to work, by app. */
 const SOUND = new WeakMap<object, Set<string>>()
 const MOST_PATHS = 256
 
@@ -26,9 +26,11 @@ export function refuseBrokenChain(req: Request, handler: object): void {
   if (ASSERTED.has(handler)) return
   const app = property(req, 'app')
   const path = pathIn(req)
-  const sound = typeof app === 'function' ? SOUND.get(app) : undefined
-  if (sound?.has(path) === true) return
   const stack = stackOf(app)
+  // What is mounted or taken away later makes it another chain.
+  const place = `${stack?.length} ${path}`
+  const sound = typeof app === 'function' ? SOUND.get(app) : undefined
+  if (sound?.has(place) === true) return
   const chain = stack ? passedBy(stack, path, req.method ?? 'POST') : []
   if (!chain.some(({ handle }) => handle === handler)) {
     throw setupError(
@@ -42,7 +44,7 @@ export function refuseBrokenChain(req: Request, handler: object): void {
       'The middlewares cannot work as they are mounted. Nothing was paid.',
       [fault, ...more].join(' '),
     )
-  if (typeof app === 'function') remember(app, path)
+  if (typeof app === 'function') remember(app, place)
 }
 
 /** At request time the host may answer errors as it likes: they carry their own status. */
@@ -65,9 +67,9 @@ function mountOf(app: unknown): string {
   return `${mountOf(parent)}${own === '/' ? '' : own}`
 }
 
-function remember(app: object, path: string): void {
+function remember(app: object, place: string): void {
   const known = SOUND.get(app) ?? new Set<string>()
   if (known.size >= MOST_PATHS) known.clear()
-  known.add(path)
+  known.add(place)
   SOUND.set(app, known)
 }

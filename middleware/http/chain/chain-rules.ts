@@ -1,4 +1,5 @@
 /** Which orders of middlewares work. */
+import { isMadeHere, isOfAnotherCopy, ONE_COPY } from '../one-copy.ts'
 import { factsOf } from './part-facts.ts'
 
 /** One handler of a chain. */
@@ -6,6 +7,8 @@ export interface Mounted {
   readonly name: string
   /** The handler itself, for what only its factory knows. */
   readonly handle?: unknown
+  /** The only method that it is mounted for, in lower case. */
+  readonly method?: string | undefined
 }
 
 /** Our middlewares in their required order; any of them may be left out where no other needs it. */
@@ -68,6 +71,7 @@ export function faultsOf(chain: readonly Mounted[]): string[] {
     ...inversions(names),
     ...missing(ours),
     ...payments(chain),
+    ...otherCopies(chain),
     ...(names.includes('errorHandler')
       ? []
       : ['errorHandler() is missing. Mount it last, after every other middleware.']),
@@ -127,11 +131,36 @@ function payments(chain: readonly Mounted[]): string[] {
       'paymentInterceptor() is mounted twice. Mount it once: what the first hands on unpaid, the second could pay again.',
     )
   }
+  const behind = chain.slice(first + 1)
   // Not by its name: a handler of the host may have any.
-  if (!chain.slice(first).some(({ handle }) => factsOf(handle).takesReply === true)) {
+  const taker = behind.findIndex(
+    ({ handle }) => factsOf(handle).takesReply === true && !isOfAnotherCopy(handle),
+  )
+  if (taker === -1) {
     faults.push(
       'Nothing behind paymentInterceptor() takes the answer: it would be paid for and thrown away. Mount sseRestreamer() behind it, or mark a handler of your own with takesReply().',
     )
   }
+  const between = behind.slice(0, Math.max(0, taker)).find(mayAnswer)
+  if (between) {
+    faults.push(
+      `A handler (${between.name || 'without a name'}) stands between paymentInterceptor() and what takes the answer: if it answered, threw or stopped, what was paid for would be thrown away. Mount it before paymentInterceptor(), or behind sseRestreamer().`,
+    )
+  }
   return faults
+}
+
+/** Whether a handler may end a request that was paid for. */
+function mayAnswer({ name, handle, method }: Mounted): boolean {
+  if (typeof handle !== 'function' || handle.length === HANDLES_ERRORS) return false
+  if (method !== undefined && method !== 'post') return false
+  return name === 'notFound' || !isMadeHere(handle)
+}
+
+/** The number of parameters by which Express knows a handler of errors. */
+const HANDLES_ERRORS = 4
+
+function otherCopies(chain: readonly Mounted[]): string[] {
+  const pays = chain.some(({ name, handle }) => name === 'paymentInterceptor' && !isOfAnotherCopy(handle))
+  return pays && chain.some(({ handle }) => isOfAnotherCopy(handle)) ? [ONE_COPY] : []
 }

@@ -1,6 +1,7 @@
 /** Reads what is mounted on an Express 4 or 5 app or router. */
 import { property } from '../../../src/core/property.ts'
 import { isBodyParser, isOurs, type Mounted } from './chain-rules.ts'
+import { factsOf } from './part-facts.ts'
 
 /** The parts of a router's layer that Express 4 and 5 share. */
 export interface Layer {
@@ -39,8 +40,14 @@ export function mountedOn(stack: readonly Layer[]): Mounted[] {
       return reaches(layer) || inside.some(({ name }) => isOurs(name)) ? inside : []
     }
     const mounted = handlerOf(layer)
-    return isBodyParser(mounted.name) && !reaches(layer) ? [] : [mounted]
+    return isForOtherPaths(mounted, layer) ? [] : [mounted]
   })
+}
+
+/** Whether a handler of the host never sees what Tollway serves. */
+function isForOtherPaths({ name, handle }: Mounted, layer: Layer): boolean {
+  if (reaches(layer)) return false
+  return isBodyParser(name) || (!isOurs(name) && factsOf(handle).takesReply !== true)
 }
 
 /** The handlers that a request passes, in order. @param path relative to the stack, without the query */
@@ -67,7 +74,7 @@ function nestedIn(layer: Layer): readonly Layer[] | undefined {
 }
 
 function handlerOf(layer: Layer): Mounted {
-  return { name: layer.handle?.name ?? layer.name ?? '', handle: layer.handle }
+  return { name: layer.handle?.name ?? layer.name ?? '', handle: layer.handle, method: layer.method }
 }
 
 /** `app.all()` creates one layer per method from a single handler. */

@@ -11,7 +11,7 @@ import { assertStoreName } from '../../../src/io/ledger/open-store.ts'
 import type { Store } from '../../../src/io/store/store.ts'
 import { objectWith } from '../options.ts'
 import { markWatched } from './request-hooks.ts'
-import { setupError } from './setup-error.ts'
+import { setupError } from '../setup-error.ts'
 import { sharedContext, type SharedLedger } from './shared-context.ts'
 
 /** The options that say which ledger a middleware uses; without any, that of the middlewares before it. */

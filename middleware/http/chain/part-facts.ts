@@ -1,5 +1,6 @@
 /** What is known about a handler beyond its name, for `assertOrder()` and for the check at request time. */
 import { property } from '../../../src/core/property.ts'
+import { ofThisCopy } from '../one-copy.ts'
 
 /** Facts about one handler. */
 export interface PartFacts {
@@ -33,5 +34,5 @@ export function factsOf(handler: unknown): PartFacts {
  * `exchangeOf(req).relay.reply` to the client. Without such a handler, or `sseRestreamer()`, nothing is paid.
  */
 export function takesReply<T extends (...args: never[]) => unknown>(handler: T): T {
-  return withFacts(handler, { takesReply: true })
+  return withFacts(ofThisCopy(handler), { takesReply: true })
 }

@@ -50,10 +50,21 @@ export function claimer(rules: ClaimRules): Claim {
       if (error === undefined) return claims(exchangeOf(req).request.model) ? claimed() : unclaimed()
       // A parser of the host was first: what it found says whether this is ours to complain about.
       const isTaken = error instanceof TollwayError && error.code === 'setup_error'
-      const isOurs = isTaken ? claims(property(req.body, 'model')) : isOverLimit(error)
+      const isOurs = isTaken ? claims(modelTaken(req)) : isOverLimit(error)
       if (isOurs) claimed(error)
       else unclaimed()
     })
+  }
+}
+
+/** The model in what a parser of the host has read: parsed, or as text or bytes. */
+function modelTaken(req: Request): unknown {
+  const { body } = req
+  if (typeof body !== 'string' && !(body instanceof Uint8Array)) return property(body, 'model')
+  try {
+    return property(JSON.parse(Buffer.from(body).toString()), 'model')
+  } catch {
+    return undefined
   }
 }
 

@@ -21,6 +21,9 @@ import { requestContexts, requestScope, type RequestContexts } from '../logging/
 import { requestLog } from '../logging/request-log.ts'
 import { claimer, mayBeClaimed } from './claim.ts'
 import { Reloader, type ReloadResult } from '../reload/reloader.ts'
+import { isRequest, notCalled } from '../../io/names/parse-options.ts'
+import { setupError } from '../../../middleware/http/setup-error.ts'
+import { ConfigError } from '../../core/errors.ts'
 import { composeChain, sharedHandlers, type ChainOptions } from './compose-chain.ts'
 
 /** Options of {@link tollway}. */
@@ -88,6 +91,7 @@ export function tollway(
   config: string | object,
   options: TollwayOptions = {},
 ): TollwayMiddleware & PromiseLike<TollwayMiddleware> {
+  if (isRequest(config)) throw notCalled('tollway')
   const resolved = resolveConfig(config, options)
   const hooks = readHooks('tollway', options.hooks)
   const contexts = requestContexts()
@@ -108,10 +112,10 @@ export function tollway(
     (error: unknown) => {
       log.error(
         { err: error },
-        'Tollway could not be opened: what its routes claim is answered with this error',
+        'Tollway could not be opened: what its routes claim is answered with an error',
       )
       const reload = (): Promise<never> => Promise.reject(error)
-      return { handle: answerClaimed(resolved, options, error), reload }
+      return { handle: answerClaimed(resolved, options, openingFault(error)), reload }
     },
   )
   let closing: Promise<void> | undefined
@@ -190,6 +194,15 @@ function chainOf(opened: GatewayParts, { config, log, contexts, secrets, options
   const reload = async (read: () => ResolvedConfig): Promise<ReloadResult> =>
     await reloader.reload(read, 'program')
   return { handle, reload }
+}
+
+/** A mistake in the setting up is told as one; its text may name paths, so it is in the log only. */
+function openingFault(error: unknown): unknown {
+  if (!(error instanceof ConfigError)) return error
+  return setupError(
+    'Tollway could not be opened as it is configured. Nothing was paid.',
+    'The log says what is wrong; `await tollway(config)` tells it at the start.',
+  )
 }
 
 function answerClaimed(config: ResolvedConfig, options: ChainOptions, error: unknown): Handler {

@@ -1,6 +1,6 @@
 /** Reads the options of a factory once, when it is called: a middleware at mount, a payer when it is created. */
 import type { z } from 'zod'
-import { ConfigError } from '../../core/errors.ts'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { property } from '../../core/property.ts'
 import { nearestName, suggestName } from './nearest-name.ts'
 
@@ -10,8 +10,8 @@ import { nearestName, suggestName } from './nearest-name.ts'
  * @throws ConfigError that names every mistake, and for an unknown key the nearest known one
  */
 export function parseOptions<T extends z.ZodType>(name: string, schema: T, options: unknown): z.output<T> {
-  if (looksLikeRequest(options)) {
-    throw new ConfigError(`${name} was mounted without being called. Write app.use(${name}(...)).`)
+  if (isRequest(options)) {
+    throw notCalled(name)
   }
   const parsed = schema.safeParse(options)
   if (parsed.success) return parsed.data
@@ -23,8 +23,20 @@ export function faultsOf(error: z.ZodError, schema: z.ZodType, value: unknown): 
   return error.issues.map((issue) => describe(issue, schema, value))
 }
 
-function looksLikeRequest(value: unknown): boolean {
+/** Whether a server called a factory with a request: the factory itself was mounted. */
+export function isRequest(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'httpVersion' in value && 'socket' in value
+}
+
+/** That a factory was mounted instead of what it makes; with the first request only, so it is answered. */
+export function notCalled(name: string): TollwayError {
+  const fix = `Write app.use(${name}(...)).`
+  return new TollwayError({
+    code: 'setup_error',
+    message: `${name} was mounted without being called. Nothing was paid.`,
+    advice: [fix],
+    details: { fix },
+  })
 }
 
 function describe(issue: z.core.$ZodIssue, schema: z.ZodType, options: unknown): string {

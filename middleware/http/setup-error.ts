@@ -1,4 +1,4 @@
-import { TollwayError } from '../../../src/core/errors.ts'
+import { TollwayError } from '../../src/core/errors.ts'
 
 /**
  * A mistake in how the middlewares are mounted that shows only with a request. Thrown before anything is reserved or
