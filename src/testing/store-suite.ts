@@ -35,17 +35,24 @@ const SUITES: Readonly<Record<string, (store: () => Store) => void>> = {
   lifecycle: lifecycleConformance,
 }
 
+/** Longest time of one test, milliseconds: a store that waits for its disk takes a while for a thousand charges. */
+const LONGEST_MS = 120_000
+
 /**
  * What every store keeps: run it in a test file of yours. A store that passes can be given to `budgetGuard({ store })`.
  * @param open opens a store without any entries; it is closed after each test
  */
 export function describeStore(name: string, open: () => Store | Promise<Store>): void {
-  describe.each(Object.entries(SUITES))(`${name} as a store: %s`, (_contract, suite) => {
-    let store: Store
-    beforeEach(async () => {
-      store = await open()
-    })
-    afterEach(() => store.close())
-    suite(() => store)
-  })
+  describe.each(Object.entries(SUITES))(
+    `${name} as a store: %s`,
+    { timeout: LONGEST_MS },
+    (_contract, suite) => {
+      let store: Store
+      beforeEach(async () => {
+        store = await open()
+      })
+      afterEach(() => store.close())
+      suite(() => store)
+    },
+  )
 }

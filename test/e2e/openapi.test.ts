@@ -10,6 +10,7 @@ import { toyPayer } from '../../src/testing/toy-payer.ts'
 import { completion } from '../kit/seller-answers.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 import { sources } from '../kit/import-graph.ts'
+import { buyerFiles, signAuths, upstreamFile, type BuyerFiles } from '../kit/obol-pool.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { untyped } from '../middleware/harness.ts'
 import { MODEL_ANSWERS } from '../tools/reference/model-answers.ts'
@@ -19,6 +20,9 @@ const ROOT = join(import.meta.dirname, '../..')
 let upstream: ScriptedSeller
 let seller: ScriptedSeller
 let tollway: TestGateway
+let pool: BuyerFiles
+
+const PAYEE = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 
 beforeAll(async () => {
   upstream = await startScriptedSeller(({ url }, response) => {
@@ -28,11 +32,15 @@ beforeAll(async () => {
   seller = await startScriptedSeller({
     paid: ({ url }) => ({ ...completion(), body: JSON.stringify(answerOf(url).sample) }),
   })
-  tollway = await startGateway({ upstream: { api_base: upstream.apiBase } })
+  pool = buyerFiles()
+  const sold = upstreamFile({ url: seller.apiBase, payTo: PAYEE })
+  pool.write('sold', sold, await signAuths(3, { payTo: PAYEE }))
+  tollway = await startGateway({ upstream: { api_base: upstream.apiBase }, payers: { pool: pool.payer } })
 })
 
 afterAll(async () => {
   await tollway?.close()
+  pool?.remove()
   await upstream?.close()
   await seller?.close()
 })
@@ -114,6 +122,11 @@ test.each(asked)('$method $path answers as docs/openapi.json says, whatever is a
     // Always the same ones: a wider run changes the seed.
     { numRuns: 12, seed: 15 },
   )
+})
+
+test('what was asked above was asked of a gateway with vouchers in a pool, and left them there', async () => {
+  const status: unknown = await (await fetch(`${tollway.url}/status`)).json()
+  expect(status).toMatchObject({ sold: { remaining: 3, spent: 0 } })
 })
 
 test('every path of /api is in the document, and no other', () => {

@@ -28,6 +28,28 @@ export const tsconfig = (resolution: (typeof RESOLUTIONS)[keyof typeof RESOLUTIO
   files: ['app.ts'],
 })
 
+/** Holds a payer and a store of a stranger, each in a file of its own, to the suites of the package. */
+export const SUITES_PROGRAM = `
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll } from 'vitest'
+import { describeProvider, describeStore } from 'tollway/testing/suites'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { custodyPayer } from './payer.js'
+import { journalStore } from './store.js'
+
+const account = privateKeyToAccount(generatePrivateKey())
+const address = account.address.toLowerCase()
+const sign = (typed) => account.signTypedData(typed)
+describeProvider('custody', async () => custodyPayer({ address, networks: ['eip155:84532'], sign }))
+
+const directory = mkdtempSync(join(tmpdir(), 'journals-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+let opened = 0
+describeStore('journal', () => journalStore(join(directory, String((opened += 1)))))
+`
+
 export const TYPED_APP = `
 import express from 'express'
 import { createServer } from 'node:http'

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import supertest from 'supertest'
 import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
@@ -210,6 +210,22 @@ describe('errorHandler and the answer under way', () => {
       { code: 'internal_error', outcome: 'failed', details: { fault: 'TypeError' } },
     ])
     expect(logged).toEqual([{ err: fault, requestId: 'r1' }])
+  })
+
+  it('without a log writes one line to standard error for a fault of its own, and none for refusals', async () => {
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    onTestFinished(() => write.mockRestore())
+    const onError = errorHandler({ hostErrors: 'answer' })
+    const errors = [
+      new TypeError('two\nlines'),
+      new TollwayError({ code: 'price_above_limit', message: 'x' }),
+    ]
+    const port = await serve((req, res) => onError(errors.shift(), req, res, () => undefined))
+    for (const id of ['r1', 'r2']) await send(port, { headers: { 'x-request-id': id } })
+    const lines = write.mock.calls.map(([text]) => String(text)).filter((text) => text.startsWith('tollway:'))
+    expect(lines).toEqual([
+      'tollway: a request failed with an internal error: TypeError: two lines (request r1)\n',
+    ])
   })
 
   it('tells the fix for options that cannot be meant', () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { rolldown } from 'rolldown'
@@ -17,6 +17,7 @@ import {
   PROJECT,
   REQUIRING_PROGRAM,
   RESOLUTIONS,
+  SUITES_PROGRAM,
   tsconfig,
   TYPED_APP,
   WALLET_PROGRAM,
@@ -47,6 +48,9 @@ const Packed = z
 const Lock = z.object({
   packages: z.record(z.string(), z.looseObject({ hasInstallScript: z.boolean().optional() })),
 })
+
+/** What Vitest reports. */
+const Report = z.object({ numPassedTests: z.int(), numTotalTests: z.int() })
 
 const Loaded = z.object({ packages: z.array(z.string()), own: z.number() })
 
@@ -430,6 +434,28 @@ describe('an installation', () => {
     const answer = await ask(url, { model: 'paid/sandbox-small', stream: true })
     expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'yes'])
     expect(await answer.text()).toMatch(/^data: \{[^]*data: \[DONE\]\n\n$/)
+  })
+
+  test('holds a payer and a store that know only its pages to its suites', async () => {
+    const place = await projectWith({})
+    await symlink(join(ROOT, 'node_modules/vitest'), join(place, 'node_modules/vitest'))
+    const page = await readFile(join(place, 'node_modules/tollway/docs/own-payers.md'), 'utf8')
+    for (const marker of ['payer', 'store']) {
+      const text = blocksOf(page).find((block) => block.marker === marker)?.text ?? ''
+      await writeFile(join(place, `${marker}.js`), text)
+    }
+    await writeFile(join(place, 'own.test.js'), SUITES_PROGRAM)
+    const vitest = join(place, 'node_modules/vitest/vitest.mjs')
+    const report = join(place, 'report.json')
+    await done(
+      run('node', [vitest, 'run', '--root', place, '--reporter', 'json', '--outputFile', report], {
+        cwd: place,
+        env,
+      }),
+    )
+    const { numPassedTests, numTotalTests } = Report.parse(JSON.parse(await readFile(report, 'utf8')))
+    expect(numPassedTests).toBe(numTotalTests)
+    expect(numPassedTests).toBeGreaterThan(130)
   })
 
   test('npm install --global and npx run the command, with Express', async () => {
