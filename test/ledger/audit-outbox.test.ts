@@ -91,3 +91,17 @@ test('leaves nothing in the outbox after a normal close', async () => {
   expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
   expect(await real.instances()).toEqual([])
 })
+
+test.each([`0x${'cd'.repeat(32)}`, undefined])(
+  'records a pending settlement with the transaction that the seller named: %s',
+  async (transaction) => {
+    const opened = await openFragile()
+    const { ledger, audit } = opened
+    const charge = await authorized(opened)
+    await ledger.uncertain(charge, 'settlement_pending', transaction)
+    expect(audit.written.at(-1)).toMatchObject({
+      type: 'charge.uncertain',
+      fields: { charge: charge.id, reason: 'settlement_pending', transaction: transaction ?? null },
+    })
+  },
+)
