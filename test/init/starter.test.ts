@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { start } from '../../src/app/init/starter.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { openPayers } from '../../src/app/wiring/open-payers.ts'
 import { newKeystore } from '../../src/io/signer/new-keystore.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
@@ -16,10 +17,14 @@ let directory: string
 let seller: ScriptedSeller
 /** Cheap to open, so that tests need not wait for a strong password hash. */
 const cheap = (password: string) => newKeystore(password, 2)
+/** A key file that a person has already. */
+let key: string
 const FACTS = { network: 'base-sepolia', dailyUsd: '5.00', ceilingUsd: '0.10', models: [], force: false }
 
 beforeEach(async () => {
   directory = temporaryDirectory()
+  key = join(temporaryDirectory(), 'my.key')
+  writeFileSync(key, localAccounts().buyer.privateKey, { mode: 0o600 })
   seller = await startScriptedSeller()
   // A wallet that is cheap to make: a strong password hash would only cost time. The first test makes its own.
   start({ ...FACTS, directory }, cheap)
@@ -117,6 +122,14 @@ describe('tollway init', () => {
     expect(read('tollway.yaml')).toContain('limit_usd: "5.00"')
     expect(read('tollway.yaml')).toContain('max_usd_per_request: "0.05"')
     expect(ended.out).toMatch(/[▀▄█]{5}/)
+  })
+
+  it('asks for a wallet where there is none, and makes one for an empty line', async () => {
+    for (const name of ['wallet.json', 'wallet.password']) rmSync(at(name))
+    const terminal = person(`file:${key}`, '', '', '')
+    expect((await init('', terminal)).code).toBe(0)
+    expect(terminal.asked[0]).toContain('keystore:<file>')
+    expect(existsSync(at('wallet.json'))).toBe(false)
   })
 
   it('writes nothing when a person types an amount that is none', async () => {

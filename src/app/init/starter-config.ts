@@ -8,6 +8,8 @@ export interface StarterModel {
   /** What the seller calls it. */
   readonly model: string
   readonly apiBase: string
+  /** What a catalogue names, so that a 402 that differs is refused. */
+  readonly pin?: { readonly network?: string } | undefined
 }
 
 /** What the configuration says. */
@@ -18,15 +20,18 @@ export interface StarterFacts {
   /** Decimal texts, USD. */
   readonly dailyUsd: string
   readonly ceilingUsd: string
+  /** Entry of a wallet that exists already, without networks; `undefined` for the one of this directory. */
+  readonly wallet?: object | undefined
 }
 
 /** YAML with comments; paths are relative to it. */
-export function starterConfig({ network, models, dailyUsd, ceilingUsd }: StarterFacts): string {
-  const entries = models.map(({ name, model, apiBase }) => ({
+export function starterConfig({ network, models, dailyUsd, ceilingUsd, wallet }: StarterFacts): string {
+  const entries = models.map(({ name, model, apiBase, pin }) => ({
     model_name: name,
     model,
     api_base: apiBase,
     payer: 'wallet',
+    ...(pin ? { pin } : {}),
   }))
   return `# Made by tollway init. Every key: docs/configuration.md. See what it does: tollway check
 listen: 127.0.0.1:8402
@@ -35,10 +40,7 @@ store: sqlite:./tollway.db # the ledger: budgets and payments survive a restart
 payers:
   wallet:
     kind: direct
-    keystore: # encrypted; keep both files, they are the wallet
-      path: ./wallet.json
-      password: "\${file:./wallet.password}"
-    networks: [${network}]
+${wallet ? indented(stringify(wallet)) : NEW_WALLET}    networks: [${network}]
 
 # Add a node to see balances and to prove payments whose answer was lost:
 # chains: { ${network}: { rpc: "https://…" } }
@@ -52,6 +54,15 @@ budgets: # all of them apply to every payment
 policy:
   max_usd_per_request: "${ceilingUsd}"
 `
+}
+
+const NEW_WALLET = `    keystore: # encrypted; keep both files, they are the wallet
+      path: ./wallet.json
+      password: "\${file:./wallet.password}"
+`
+
+function indented(yaml: string): string {
+  return yaml.replaceAll(/^(?=.)/gm, '    ')
 }
 
 const EXAMPLE_ENTRY = `# Add a seller: its address from its documentation, checked with tollway probe <address>

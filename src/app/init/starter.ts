@@ -6,13 +6,16 @@ import { ConfigError } from '../../core/errors.ts'
 import { replaceFile } from '../../io/files/replace-file.ts'
 import { keystoreAddress, newKeystore, type NewKeystore } from '../../io/signer/new-keystore.ts'
 import { CLIENT_ENV, copyOf, refuseExisting } from './starter-files.ts'
+import type { OwnWallet } from './own-wallet.ts'
 import { starterConfig, type StarterFacts } from './starter-config.ts'
 
 /** What to write. */
-export interface StarterRequest extends StarterFacts {
+export interface StarterRequest extends Omit<StarterFacts, 'wallet'> {
   readonly directory: string
   /** Replace an existing configuration, after copying it to the same directory. A wallet is always kept. */
   readonly force: boolean
+  /** A wallet that exists elsewhere; `undefined` for the one of the directory, made if there is none. */
+  readonly own?: OwnWallet | undefined
 }
 
 /** What was written. */
@@ -22,6 +25,8 @@ export interface Started {
   readonly address: string
   /** Whether the wallet was made now. */
   readonly isNewWallet: boolean
+  /** Whether the wallet is the directory's own: two files to keep. */
+  readonly isDirectoryWallet: boolean
   /** Files that were written. */
   readonly files: readonly string[]
   /** The old configuration, if there was one. */
@@ -33,15 +38,17 @@ export interface Started {
  * @throws ConfigError if there is a configuration already, or half a wallet
  */
 export function start(
-  { directory, force, ...facts }: StarterRequest,
+  { directory, force, own, ...facts }: StarterRequest,
   make: (password: string) => NewKeystore = newKeystore,
 ): Started {
   const at = (name: string): string => join(resolve(directory), name)
   const config = at('tollway.yaml')
   refuseExisting(config, force)
-  const wallet = openWallet(at('wallet.json'), at('wallet.password'), make)
+  const wallet = own
+    ? { address: own.address, files: [] }
+    : openWallet(at('wallet.json'), at('wallet.password'), make)
   const backup = copyOf(config)
-  replaceFile(config, starterConfig(facts), 0o600)
+  replaceFile(config, starterConfig({ ...facts, wallet: own?.settings }), 0o600)
   const env = at('.env')
   const isNewEnv = !existsSync(env)
   if (isNewEnv) replaceFile(env, CLIENT_ENV, 0o600)
@@ -49,6 +56,7 @@ export function start(
     config,
     address: wallet.address,
     isNewWallet: wallet.files.length > 0,
+    isDirectoryWallet: own === undefined,
     files: [config, ...wallet.files, ...(isNewEnv ? [env] : [])],
     backup,
   }
