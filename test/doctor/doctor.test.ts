@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { stringify } from 'yaml'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { examine } from '../../src/app/doctor/doctor.ts'
+import { allowancesOf } from '../../src/app/doctor/examine-wallets.ts'
 import { examineStore } from '../../src/app/doctor/examine-files.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { signed, terms } from '../store/samples.ts'
@@ -14,6 +16,7 @@ import { run } from '../../src/app/cli/run.ts'
 import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { approvePermit2 } from '../kit/approve.ts'
 import { startGateway } from '../kit/gateway.ts'
 import { startRpcProxy } from '../kit/rpc-proxy.ts'
 import { asking, completion, json, OFFER, challengeV2 } from '../kit/seller-answers.ts'
@@ -126,6 +129,35 @@ describe('tollway doctor', () => {
     const [finding] = of(await look(config), 'wallets')
     expect(finding).toMatchObject({ status: 'warning' })
     expect(finding?.fix).toMatch(/^Send USDC on base-sepolia to 0x[0-9a-fA-F]{40}\.$/)
+  })
+
+  it('tells what Permit2 may take from a wallet', async () => {
+    const { apiBase } = await seller()
+    const config = configFile(apiBase)
+    const told = async (): Promise<Finding[]> =>
+      of(await look(config), 'wallets').filter(({ text }) => text.startsWith('Permit2'))
+    expect(await told()).toEqual([])
+    await approvePermit2(chain, 2_500_000n)
+    expect(await told()).toMatchObject([
+      { status: 'note', text: 'Permit2 may take up to 2.5 USDC from the wallet of base on base-sepolia.' },
+    ])
+    await approvePermit2(chain, 2n ** 256n - 1n)
+    expect((await told())[0]?.text).toContain('may take any amount of USDC')
+    await approvePermit2(chain, 0n)
+  })
+
+  it('tells a token that only Permit2 moves and has no allowance, with the command that gives one', () => {
+    const row = { payer: 'base', address: '0x1', network: 'ethereum', token: 'OBOL', usd: undefined }
+    const told = (balance: string, permit2Allowance: string): Finding[] =>
+      allowancesOf('base', [{ ...row, balance, permit2Allowance, problem: undefined }], BUILT_IN_ASSETS)
+    const [missing] = told('7.5', '0')
+    expect(missing).toMatchObject({ status: 'warning', area: 'wallets' })
+    expect(missing?.text).toMatch(/^Permit2 may take no OBOL from the wallet of base on ethereum: .*refused/)
+    expect(missing?.fix).toContain(
+      'cast send 0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7 "approve(address,uint256)"',
+    )
+    expect(told('0.0', '0')).toEqual([])
+    expect(told('7.5', '100')).toMatchObject([{ status: 'note' }])
   })
 
   it('tells a key that cannot be opened, and examines the rest', async () => {

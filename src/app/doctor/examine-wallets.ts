@@ -1,5 +1,7 @@
 /** The payers' keys and what their wallets hold. Keys are opened as the gateway opens them, one payer at a time. */
 import { ConfigError, TollwayError } from '../../core/errors.ts'
+import { findNetwork, type Asset } from '../../core/money/assets.ts'
+import { PERMIT2_ADDRESS } from '../../core/evm-contracts.ts'
 import { readBalances, type Balance } from '../buying/balance.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { findingsOf, type Finding } from './finding.ts'
@@ -21,7 +23,7 @@ export async function examineWallets(config: Config, offline: boolean): Promise<
         continue
       }
       found.push(keys.ok(`Payer ${name} opens and pays from ${address}.`))
-      if (!offline) found.push(...fundsOf(name, balances))
+      if (!offline) found.push(...fundsOf(name, balances), ...allowancesOf(name, balances, config.assets))
     } catch (error) {
       if (!(error instanceof ConfigError || error instanceof TollwayError)) throw error
       found.push(
@@ -50,7 +52,7 @@ function fundsOf(payer: string, balances: readonly Balance[]): Finding[] {
       return note(
         `No node is configured for ${network}: the balance of ${payer} is unknown, and uncertain payments cannot be proven.`,
       )
-    const held = here.filter(({ balance }) => balance !== undefined && !/^0(?:\.0*)?$/.test(balance))
+    const held = here.filter(({ balance }) => balance !== undefined && !isZero(balance))
     if (held.length === 0)
       return warning(
         `The wallet of ${payer} is empty on ${network}: sellers will refuse its payments.`,
@@ -60,4 +62,37 @@ function fundsOf(payer: string, balances: readonly Balance[]): Finding[] {
       `Payer ${payer} holds ${held.map(({ balance, token }) => `${balance} ${token}`).join(', ')} on ${network}.`,
     )
   })
+}
+
+/** How much Permit2 may take, where it may or must. Tokens with EIP-3009 need no allowance. */
+export function allowancesOf(
+  payer: string,
+  balances: readonly Balance[],
+  assets: readonly Asset[],
+): Finding[] {
+  const { note, warning } = findingsOf('wallets')
+  return balances.flatMap(({ network, token, balance, permit2Allowance: allowance }): Finding[] => {
+    if (balance === undefined || allowance === undefined) return []
+    if (!isZero(allowance)) {
+      const most = isEndless(allowance) ? `any amount of ${token}` : `up to ${allowance} ${token}`
+      return [note(`Permit2 may take ${most} from the wallet of ${payer} on ${network}.`)]
+    }
+    const asset = assets.find((one) => one.symbol === token && one.network === findNetwork(network)?.id)
+    if (!asset?.methods || asset.methods.includes('eip3009') || isZero(balance)) return []
+    return [
+      warning(
+        `Permit2 may take no ${token} from the wallet of ${payer} on ${network}: payments in ${token} are refused before they are signed, unless the seller sponsors the allowance.`,
+        `Allow it once, from that wallet: cast send ${asset.address} "approve(address,uint256)" ${PERMIT2_ADDRESS} <amount in smallest units>; see docs/payers.md.`,
+      ),
+    ]
+  })
+}
+
+function isZero(amount: string): boolean {
+  return /^0(?:\.0*)?$/.test(amount)
+}
+
+/** More than any token has: the largest number, or what is left of it. */
+function isEndless(amount: string): boolean {
+  return (amount.split('.', 1)[0] ?? '').length > 40
 }

@@ -100,7 +100,7 @@ function render(probed: Probed): string {
   const head =
     status === 402
       ? `${method} ${url} asks for payment (x402 version ${x402Version ?? 'unknown'}).`
-      : `${method} ${url} returned ${status ?? 'no response'} and does not ask for payment.`
+      : `${method} ${url} returned ${status ?? 'no response'} and does not ask for payment.${(services ?? []).length > 0 ? '' : ' Check the address: what costs money is often a path below it.'}`
   return [
     ...(error ? [] : [`${head}\n`]),
     ...(clock === undefined ? [] : [`Note: ${clock}.\n`]),
