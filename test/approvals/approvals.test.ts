@@ -56,6 +56,22 @@ test('a hundred calls wait at once, the next is refused at once, and each leaves
   expect(events.filter((event) => event.type === 'approval' && event.result === 'full')).toHaveLength(1)
 })
 
+test.each([
+  ['approved', 'refused'],
+  ['refused', 'approved'],
+  ['approved', 'approved'],
+] as const)(
+  'of two decisions in the same moment, %s and %s, only the first is confirmed',
+  async (first, second) => {
+    const { approvals, ask } = open()
+    const outcome = ask()
+    const [{ id } = { id: '' }] = approvals.list()
+    const told = await Promise.allSettled([approvals.decide(id, first), approvals.decide(id, second)])
+    expect(told.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect(await outcome).toContain(first === 'approved' ? 'approved' : 'a person refused it')
+  },
+)
+
 test('a call that nobody can price in USD needs approval, and nothing does without a threshold', () => {
   expect(open().approvals.isNeeded(undefined)).toBe(true)
   expect(open().approvals.isNeeded(2_000_000n)).toBe(false)
