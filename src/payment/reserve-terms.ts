@@ -38,7 +38,7 @@ export function namesOf(
   return {
     team: caller.team,
     model: request.model,
-    publicModel: remoteModel === '' ? undefined : publicName(route, remoteModel),
+    publicModel: publicName(route, remoteModel),
     remoteModel,
   }
 }
