@@ -1,5 +1,6 @@
 /**
- * Pays with a key of ours or a remote signer: `exact` by EIP-3009 (x402 v1 and v2) or Permit2, and `upto` by Permit2.
+ * Pays with a key of ours or a remote signer: `exact` by EIP-3009 (x402 v1 and v2) or Permit2, `upto` by Permit2, and MPP's
+ * `evm`/`charge` by EIP-3009.
  */
 import { paymentExtensions } from '../../src/core/x402/extensions.ts'
 import { findEvmNetwork } from '../../src/core/money/assets.ts'
@@ -17,7 +18,8 @@ import {
 } from '../../src/core/payer/permit2.ts'
 import type { Authorization, Presigned, Provider, SignInSigner } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
-import { getAddress } from 'viem/utils'
+import { getAddress, keccak256, stringToBytes } from 'viem/utils'
+import { encodeMppCredential, type MppCharge } from '../../src/core/x402/mpp-charge.ts'
 import { furtherNames } from '../../src/core/x402/payment-headers.ts'
 import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
 import { accountSigner, type SigningAccount } from '../../src/io/signer/signer-account.ts'
@@ -136,7 +138,7 @@ class Direct implements Provider {
     const watch = this.#vetted(quote)
     if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
     // The maximum of `upto` is not its price, so nothing is signed in advance for it.
-    if (quote.scheme !== 'exact') throw unpayable(quote)
+    if (quote.scheme !== 'exact' || quote.offer.mpp) throw unpayable(quote)
     const { signer, clock } = this.#context
     const now = clock.now()
     const domain = quote.method === 'eip3009' ? await provenDomain(quote, watch) : undefined
@@ -212,10 +214,17 @@ class Direct implements Provider {
     watch: WalletWatch | undefined,
   ): Promise<Authorization> {
     const { signer, clock } = this.#context
-    const record = composeAuthorization(quote, signer.address, this.#nonce(), clock.now())
+    const { mpp } = quote.offer
+    const nonce = mpp ? challengeNonce(mpp) : this.#nonce()
+    const record = composeAuthorization(quote, signer.address, nonce, clock.now())
     const typed = toTyped(quote, record, await provenDomain(quote, watch))
     if (!typed) throw unpayable(quote)
     const signature = await signer.sign(typed, signal)
+    if (mpp) {
+      const paid = { type: 'authorization', ...toWire(quote, record), signature }
+      const source = `did:pkh:${quote.asset.network}:${getAddress(record.from)}`
+      return { kind: 'authorization', header: encodeMppCredential(mpp, paid, source), record }
+    }
     const payload = { signature, authorization: toWire(quote, record) }
     const header = encodePayment(
       quote.offer,
@@ -290,13 +299,19 @@ class Direct implements Provider {
   }
 }
 
+/** The nonce that a charge of MPP prescribes: one challenge can be taken once, whoever sends it how often. */
+function challengeNonce({ id, realm }: MppCharge): string {
+  return keccak256(stringToBytes(`${id}${realm}`))
+}
+
 /** Whether an offer can be signed. Escrow needs another message, and unknown methods and flows are never guessed. */
-function isPayable({ scheme, network, extra, x402Version }: Offer): boolean {
+function isPayable({ scheme, network, extra, x402Version, mpp }: Offer): boolean {
   const { assetTransferMethod: method, paymentFlow: flow } = extra as {
     readonly assetTransferMethod?: unknown
     readonly paymentFlow?: unknown
   }
   if (!network.startsWith('eip155:')) return false
+  if (mpp) return true
   if (flow !== undefined && flow !== 'authorization' && flow !== 'upfront') return false
   // x402 v1 has no upto.
   if (scheme === 'upto') return x402Version === 2 && (method === undefined || method === 'permit2')

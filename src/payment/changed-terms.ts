@@ -6,6 +6,7 @@ import { decodeChallenge, type Challenge, type Offer } from '../core/x402/x402.t
 import type { BoundedBody } from '../io/transport/upstream.ts'
 import { headerOf } from './answer/read-reply.ts'
 import { isRejection } from './answer/seller-message.ts'
+import { repeatable } from '../core/x402/terms-text.ts'
 import { hasOtherOffers, type RememberedOffer } from '../core/x402/remembered-terms.ts'
 
 /** What a term may look like to be told: never a seller's free text. */
@@ -36,9 +37,11 @@ export function changedTerms(
   const [nearest = []] = challenge.offers
     .map((offer) => differences(offer, quote))
     .toSorted((a, b) => a.length - b.length)
-  if (nearest.length > 0) return { told: nearest.join(', '), challenge }
+  // A challenge of MPP that came as the answer to a payment is never a way to pay once more.
+  const again = repeatable(challenge)
+  if (nearest.length > 0) return { told: nearest.join(', '), challenge: again }
   const isOther = remembered !== undefined && !isRefused && hasOtherOffers(remembered, challenge)
-  return isOther ? { told: 'another offer at the same price', challenge } : undefined
+  return isOther ? { told: 'another offer at the same price', challenge: again } : undefined
 }
 
 function readOffers(reply: Pick<Reply, 'headers'>, body: BoundedBody): Challenge | undefined {

@@ -16,6 +16,7 @@ import type { PaymentLine } from '../io/transport/payment-line.ts'
 import { askFirst } from './ask-first.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
+import { explainReuse } from './mpp/fit-charges.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
 import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
 import { clockSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
@@ -75,7 +76,7 @@ export class PaidCall {
    * @throws ClientLeftError, TollwayError
    */
   async run(answer: IncomingReply, startedAt: number): Promise<void> {
-    const first = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
+    const first = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS, this.#request))
     const skew = this.#noteClock(answer)
     this.#noteTerms(first)
     const signedIn = await awaited(this.#exchange, signInInstead(this.#call, this.#request, first))
@@ -86,7 +87,7 @@ export class PaidCall {
     }
     const challenge =
       signedIn.kind === 'asked_again'
-        ? await awaited(this.#exchange, readChallenge(signedIn.reply, ERROR_BODY_MS))
+        ? await awaited(this.#exchange, readChallenge(signedIn.reply, ERROR_BODY_MS, this.#request))
         : first
     const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew)).catch((error: unknown) => {
       reportUnacceptable(this.#call, error)
@@ -234,13 +235,14 @@ export class PaidCall {
       const released = await ledger.release(held, releaseReason(error, leaving, this.#exchange))
       // What was recorded before may have been sent then: a payer with a pool must not offer it again.
       await this.#close(released, error instanceof NonceUsedError ? 'uncertain' : released.state)
-      throw leaving.aborted ? new ClientLeftError() : error
+      throw leaving.aborted ? new ClientLeftError() : explainReuse(error, quote)
     }
   }
 
   /** Sends the signed request once. It is not ended when the client leaves: the seller may have taken the money already. */
   async #send(charge: Charge, authorization: Authorization): Promise<IncomingReply> {
     const { name, value } = authorization.header
+    if (name === 'authorization') this.#exchange.record.details['payment_protocol'] = 'mpp'
     const names = paymentHeaderNames(name, authorization.alsoAs, this.#call.candidate.route.paymentHeader)
     const sending = performance.now()
     const isEarly = this.#call.candidate.route.earlyKeepalive === true

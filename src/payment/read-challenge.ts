@@ -5,6 +5,7 @@ import { type Challenge, MAX_CHALLENGE_BYTES, decodeChallenge } from '../core/x4
 import { HEADERS } from '../core/x402/payment-headers.ts'
 import { isTelling, readSellerError } from '../core/x402/seller-error.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
+import { fitCharges, type PaidRequest } from './mpp/fit-charges.ts'
 import { otherPayment } from './not-x402.ts'
 import { headerOf, readReply } from './answer/read-reply.ts'
 import { sellerSaid } from './answer/seller-message.ts'
@@ -12,10 +13,16 @@ import { sellerSaid } from './answer/seller-message.ts'
 /**
  * The offers of a 402.
  * @param timeoutMs longest wait for its body, milliseconds
+ * @param request what is to be paid: charges that cannot pay it are left out
  * @throws TollwayError `seller_unavailable` when the body breaks off, and why it cannot be read
  */
-export async function readChallenge(reply: IncomingReply, timeoutMs: number): Promise<Challenge> {
-  return (await readChallengeKept(reply, timeoutMs)).challenge
+export async function readChallenge(
+  reply: IncomingReply,
+  timeoutMs: number,
+  request?: PaidRequest,
+): Promise<Challenge> {
+  const { challenge } = await readChallengeKept(reply, timeoutMs)
+  return request ? fitCharges(challenge, request) : challenge
 }
 
 /** As {@link readChallenge}, with the reply once more, its body unread, for the part that pays it. */

@@ -110,17 +110,20 @@ describe('decoding a 402', () => {
   })
 
   test.each([
-    ['Payment id="1", method="tempo", intent="charge"', '; tempo/charge'],
+    ['Payment id="1", method="tempo", intent="charge"', "tempo/charge: no payer signs Tempo's transactions"],
     [
       'Bearer realm="a", Payment intent=charge, id="1", method=evm, Payment method="solana", intent="session"',
-      '; evm/charge, solana/session',
+      'evm/charge: its challenge has no id or no realm; solana/session: sessions pay from a deposit, which no budget here bounds',
     ],
-    ['Payment method="tempo", intent="charge", Payment method="tempo", intent="charge"', '; tempo/charge'],
-    ['Payment id="1", description="\u001b[31m"', ''],
-    ['Payment method="<b>", intent="charge"', ''],
+    [
+      'Payment method="tempo", intent="charge", Payment method="tempo", intent="charge"',
+      "tempo/charge: no payer signs Tempo's transactions",
+    ],
+    ['Payment id="1", description="\u001b[31m"', 'no readable method'],
+    ['Payment method="<b>", intent="charge"', 'no readable method'],
   ])('a 402 of MPP alone is refused with the methods that it offers: %s', (header, named) => {
     expect(() => decode({ 'www-authenticate': header }, { error: 'x' })).toThrow(
-      `The seller offers only MPP (WWW-Authenticate: Payment${named}), which no payer supports. Nothing was signed.`,
+      `The seller offers only MPP (WWW-Authenticate: Payment; ${named}), which no payer supports. Nothing was signed.`,
     )
   })
 

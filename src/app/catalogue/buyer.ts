@@ -49,7 +49,9 @@ export function buyerOf({ payers, assets, policy }: BuyerConfig): Buyer {
 function supports({ kind }: ResolvedPayer, offer: Offer): boolean {
   if (isSolanaNetwork(offer.network)) return kind === 'solana' && methodOf(offer) !== undefined
   if (kind === 'solana') return false
-  return offer.scheme === 'exact' || (kind === 'direct' && offer.scheme === 'upto')
+  return (
+    offer.scheme === 'exact' || (kind === 'direct' && (offer.scheme === 'upto' || offer.mpp !== undefined))
+  )
 }
 
 /** The gate's policy for one wallet and one seller. */

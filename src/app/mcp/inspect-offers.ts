@@ -20,7 +20,9 @@ export function inspectOffers(
   assets: readonly Asset[],
   maxMicro: bigint,
 ): void {
-  const mine = offers.filter(({ scheme, network }) => scheme === 'exact' && networks.includes(network))
+  const mine = offers.filter(
+    ({ scheme, network, mpp }) => (scheme === 'exact' || mpp !== undefined) && networks.includes(network),
+  )
   if (mine.length === 0) throw nothingHere(offers, networks)
   const inUsdc = mine.filter((offer) => assetOf(offer, assets)?.symbol === AGENT_TOKEN)
   if (inUsdc.length === 0)

@@ -34,12 +34,12 @@ export function networkAdvice(offer: Offer, networks: readonly string[], assets:
 }
 
 /** What to do about an offer of a kind that the payer of the route does not support. */
-export function kindAdvice({ scheme, network }: Offer, networks: readonly string[]): string[] {
+export function kindAdvice({ scheme, network, mpp }: Offer, networks: readonly string[]): string[] {
   const isSolana = isSolanaNetwork(network)
   const isElsewhere = networks.length > 0 && !networks.some((id) => isSolanaNetwork(id) === isSolana)
   return isElsewhere &&
     findNetwork(network) !== undefined &&
-    (scheme === 'exact' || (scheme === 'upto' && !isSolana))
+    (scheme === 'exact' || ((scheme === 'upto' || mpp !== undefined) && !isSolana))
     ? [payerLine(network)]
     : ['Use a payer that supports one of these, or another seller.']
 }

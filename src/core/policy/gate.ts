@@ -16,7 +16,6 @@ import type { GatePolicy } from './gate-policy.ts'
 import {
   facilitatorOf,
   namesAnother,
-  otherContractOf,
   methodOf,
   readValidity,
   sponsoringOf,
@@ -32,6 +31,7 @@ import {
   priceUnstable,
   refusalError,
 } from './refusal.ts'
+import { refuseMake } from './refuse-make.ts'
 import { solanaTermsOf, type SolanaTerms } from './solana-offer.ts'
 
 /** The shortest validity window that is signed: facilitators refuse authorizations that are about to expire. */
@@ -219,27 +219,9 @@ function vetOffer(
       advice: [methodAdvice(asset)],
     }
   }
-  const otherContract = otherContractOf(offer)
-  if (otherContract !== undefined) {
-    return {
-      stage: 2,
-      code: 'no_supported_offer',
-      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(otherContract, 200)} instead of the token itself (extra.verifyingContract), a method that no payer supports.`,
-      brief: `for another contract (${printable(otherContract, 60)})`,
-      advice: ['Use another offer or seller.'],
-    }
-  }
+  const unmet = refuseMake(offer, asset, policy)
+  if (unmet) return unmet
   const facilitator = facilitatorOf(offer)
-  if (offer.scheme === 'upto' && facilitator === undefined) {
-    return {
-      stage: 2,
-      code: 'no_supported_offer',
-      message:
-        'The seller offers upto without naming the facilitator that may settle it (extra.facilitatorAddress).',
-      brief: 'names no facilitator',
-      advice: ['Report it to the seller.'],
-    }
-  }
   if (offer.amountsDisagree) {
     return {
       stage: 3,

@@ -10,7 +10,8 @@ export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
 
 /** How an offer is paid, for people: by its network, and by what it says itself. */
 export function methodName(offer: Offer): string {
-  const { scheme, network, extra } = offer
+  const { scheme, network, extra, mpp } = offer
+  if (mpp) return 'MPP evm/charge'
   const otherContract = otherContractOf(offer)
   if (otherContract !== undefined) return `contract ${otherContract}`
   const method = extra['assetTransferMethod']
@@ -52,7 +53,8 @@ export function namesAnother({ extra }: Offer, { domain }: Asset): boolean {
 }
 
 /** The method that an offer asks for; `undefined` when it is unknown. `upto` always uses Permit2. */
-export function methodOf({ scheme, network, extra }: Offer): AuthorizationMethod | undefined {
+export function methodOf({ scheme, network, extra, mpp }: Offer): AuthorizationMethod | undefined {
+  if (mpp) return isSolanaNetwork(network) ? undefined : 'eip3009'
   const method = extra['assetTransferMethod']
   if (isSolanaNetwork(network)) return scheme === 'exact' && method === undefined ? 'solana' : undefined
   if (scheme === 'upto') return method === undefined || method === 'permit2' ? 'permit2' : undefined

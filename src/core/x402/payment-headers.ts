@@ -99,4 +99,5 @@ export const HEADERS = {
   response: 'payment-response',
   paymentV1: 'x-payment',
   responseV1: 'x-payment-response',
+  responseMpp: 'payment-receipt',
 } as const

@@ -8,7 +8,9 @@ import { decodeTransaction } from '../solana/transaction.ts'
 const MIN_LENGTH = 64
 
 /** The header's value, and the signature or transaction in it. Hex stands for hex of either case. */
-export function paymentSecrets(header: string): readonly string[] {
+export function paymentSecrets(value: string): readonly string[] {
+  // MPP's credential stands behind the name of its scheme.
+  const header = value.replace(/^Payment /, '')
   const payload = property(decodeBase64Json(header), 'payload')
   const signature = property(payload, 'signature')
   const transaction = property(payload, 'transaction')

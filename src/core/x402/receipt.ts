@@ -18,8 +18,8 @@ export interface Receipt {
 }
 
 /**
- * Decodes PAYMENT-RESPONSE and X-PAYMENT-RESPONSE: of several receipts the one that says paid, else the first that can be read.
- * Junk is as if there were none.
+ * Decodes PAYMENT-RESPONSE, X-PAYMENT-RESPONSE and MPP's Payment-Receipt: of several receipts the one that says paid, else the first
+ * that can be read. Junk is as if there were none.
  */
 export function decodeReceipt(header: (name: string) => string | undefined): Receipt | undefined {
   const receipts = [HEADERS.response, HEADERS.responseV1].flatMap((name) => {
@@ -27,7 +27,19 @@ export function decodeReceipt(header: (name: string) => string | undefined): Rec
     if (value === undefined || value.length > MAX_CHALLENGE_BYTES) return []
     return readHeaderJson(value).flatMap((json) => readReceipt(json) ?? [])
   })
-  return preferred(receipts)
+  return preferred([...receipts, ...mppReceipts(header(HEADERS.responseMpp))])
+}
+
+/** MPP's receipt, which is only ever about a success; its reference is the transaction. */
+function mppReceipts(value: string | undefined): Receipt[] {
+  if (value === undefined || value.length > MAX_CHALLENGE_BYTES) return []
+  return readHeaderJson(value).flatMap((json) => {
+    if (!isRecord(json) || json['status'] !== 'success') return []
+    const { reference } = json as { readonly reference?: unknown }
+    const transaction = typeof reference === 'string' ? transactionId(reference.slice(0, 200)) : undefined
+    const nothing = { payer: undefined, network: undefined, amount: undefined, errorReason: undefined }
+    return [{ success: true, transaction, ...nothing }]
+  })
 }
 
 /**

@@ -3,7 +3,7 @@
  * costs. Kept in memory only, so that a new process asks again.
  */
 import type { Challenge } from './x402.ts'
-import { isMadeForOneRequest, offersText, termsText } from './terms-text.ts'
+import { isMadeForOneRequest, offersText, repeatable, termsText } from './terms-text.ts'
 
 /** How many questions with bodies of different size must have had the same answer. */
 const ENOUGH = 5
@@ -89,7 +89,15 @@ export class RememberedTerms {
     const { sizes = new Set<number>(), shapes = new Set<string>(), isAsking = false } = known ?? {}
     if (sizes.size < ENOUGH) sizes.add(size)
     if (shape !== undefined && shapes.size < MAX_SHAPES) shapes.add(shape)
-    this.#entries.set(key, { text, challenge, skew, sizes, shapes, askedAt: now, isAsking })
+    this.#entries.set(key, {
+      text,
+      challenge: repeatable(challenge),
+      skew,
+      sizes,
+      shapes,
+      askedAt: now,
+      isAsking,
+    })
     const [oldest] = this.#entries.keys()
     if (this.#entries.size > MAX_ENTRIES && oldest !== undefined) this.#entries.delete(oldest)
     return 'kept'

@@ -33,8 +33,24 @@ export function isMadeForOneRequest({ offers, extensions }: Challenge): boolean 
   return (
     Object.hasOwn(extensions, PAYMENT_IDENTIFIER) ||
     Object.hasOwn(extensions, SIGN_IN) ||
-    offers.some(hasOnce)
+    offers.some((offer) =>
+      offer.mpp ? !offers.some((other) => isSameForX402(offer, other)) : hasOnce(offer),
+    )
   )
+}
+
+/** The part of a 402 that can be paid again. A challenge of MPP is good for one payment. */
+export function repeatable(challenge: Challenge): Challenge {
+  return { ...challenge, offers: challenge.offers.filter(({ mpp }) => mpp === undefined) }
+}
+
+/** Whether an offer of x402 asks for the same as a charge of MPP, so that nothing is lost without the charge. */
+function isSameForX402(charge: Offer, offer: Offer): boolean {
+  if (offer.mpp || offer.scheme !== 'exact') return false
+  const [one, other] = [charge, offer].map(({ network, asset, amount, payTo }) =>
+    JSON.stringify([network, asset.toLowerCase(), amount, payTo.toLowerCase()]),
+  )
+  return one === other
 }
 
 /** An offer's own fields and its `extra`: the names in a description of the service say nothing about the offer. */
@@ -42,7 +58,8 @@ function hasOnce({ raw, extra }: Offer): boolean {
   return [...Object.keys(raw), ...Object.keys(extra)].some((name) => ONCE.test(name))
 }
 
-function offersOf({ offers }: Challenge): string[] {
+function offersOf(challenge: Challenge): string[] {
+  const { offers } = repeatable(challenge)
   return offers.map(({ raw }) => textOf(raw)).toSorted()
 }
 

@@ -4,6 +4,7 @@
  */
 import { findNetwork } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
+import { readMppOffers, type ChargeTerms, type MppCharge } from './mpp-charge.ts'
 import { echoedResource, HEADERS, readsXPayment } from './payment-headers.ts'
 import { encodeBase64Json, isRecord, readBodyJson, readHeaderJson, unwrapped } from './wire-json.ts'
 
@@ -12,9 +13,6 @@ export const MAX_CHALLENGE_BYTES = 65_536
 
 /** The most offers of one 402 that are read. {@link MAX_CHALLENGE_BYTES} bounds what fits. */
 const MAX_OFFERS = 1_000
-
-/** The most methods of another protocol that a message names. */
-const MAX_METHODS = 5
 
 /** One way to pay, as the seller offers it. Nothing in it is trusted before the gate has passed it. */
 export interface Offer {
@@ -32,6 +30,8 @@ export interface Offer {
   readonly extra: Readonly<Record<string, unknown>>
   /** The entry as received: v2 sellers compare `accepted` with what they advertised. */
   readonly raw: Readonly<Record<string, unknown>>
+  /** Set for a charge of MPP instead of an x402 offer; its `scheme` is `charge`. It can be paid once, and not by {@link encodePayment}. */
+  readonly mpp?: MppCharge | undefined
 }
 
 /** A decoded 402. */
@@ -61,11 +61,26 @@ export interface ChallengeSource {
 
 /**
  * Decodes a 402. Of several places the first that holds a readable offer counts: PAYMENT-REQUIRED, X-PAYMENT-REQUIRED, the body.
- * An unreadable offer does not invalidate the others.
+ * Charges of MPP (WWW-Authenticate) come behind the offers of x402. An unreadable offer does not invalidate the others.
  * @throws TollwayError `offer_too_large`, `offer_undecodable`, `offer_empty`, `no_supported_offer`
  */
 export function decodeChallenge(source: ChallengeSource): Challenge {
-  const protocols = otherProtocols(source)
+  const mpp = readMppOffers(source.header('www-authenticate'), source.header('date'))
+  const others = [...mpp.others, ...otherProtocols(source)]
+  const charges = mpp.charges.map(chargeOffer)
+  if (charges.length === 0) return decodeX402(source, others)
+  try {
+    const challenge = decodeX402(source, others)
+    return { ...challenge, offers: [...challenge.offers, ...charges] }
+  } catch (error) {
+    if (!(error instanceof TollwayError)) throw error
+    const nothing = { resource: undefined, extensions: {}, error: undefined }
+    return { x402Version: 2, offers: charges, others, ...nothing }
+  }
+}
+
+/** @param protocols other protocols that the seller names and that are not paid */
+function decodeX402(source: ChallengeSource, protocols: readonly string[]): Challenge {
   const carriers = challengeCarriers(source)
   const carrier = carriers.find(carriesOffers) ?? carriers.find(carriesVersion) ?? carriers[0]
   const { json, place, isTooLarge } = carrier
@@ -228,23 +243,17 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= 200
 }
 
-/** Other payment protocols that a 402 response may name besides x402. */
+function chargeOffer(terms: ChargeTerms): Offer {
+  return { x402Version: 2, scheme: 'charge', amountsDisagree: false, extra: {}, ...terms }
+}
+
+/** Protocols beside x402 and MPP that a 402 may name. */
 function otherProtocols(source: ChallengeSource): string[] {
   const challenge = source.header('www-authenticate') ?? ''
-  const elsewhere = [
+  return [
     ...(/(?:^|,)\s*(?:L402|LSAT)\b/i.test(challenge) ? ['L402 (Lightning)'] : []),
     ...(source.header('crawler-price') === undefined ? [] : ["Cloudflare's pay per crawl"]),
   ]
-  const [, ...payments] = challenge.split(/(?:^|,)\s*Payment\s/i)
-  if (payments.length === 0) return elsewhere
-  const named = payments.flatMap((payment) => {
-    const [method, intent] = ['method', 'intent'].map(
-      (name) => new RegExp(`(?:^|[\\s,])${name}="?([\\w.-]{1,32})`, 'i').exec(payment)?.[1],
-    )
-    return method === undefined ? [] : [intent === undefined ? method : `${method}/${intent}`]
-  })
-  const methods = [...new Set(named)].slice(0, MAX_METHODS).join(', ')
-  return [`MPP (WWW-Authenticate: Payment${methods === '' ? '' : `; ${methods}`})`, ...elsewhere]
 }
 
 function tooLarge(part: string): TollwayError {
