@@ -14,6 +14,9 @@ import { parseCallerBudget, type CallerBudget } from '../../src/core/budget/call
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import type { Routing } from '../../src/app/mcp/key-rules.ts'
+import type { Route } from '../../src/core/routing/route.ts'
+import { completion, type Answer } from '../kit/seller-answers.ts'
 import { openBuying } from './open-buying.ts'
 
 const ends: (() => unknown)[] = []
@@ -24,6 +27,7 @@ afterEach(async () => {
 /** A server for two callers, or for others, on a ledger of its own. */
 async function start(
   source?: CallerOptions['source'],
+  routing: Routing = { routes: [], aliases: new Map() },
 ): Promise<{ readonly server: AgentHttpServer; readonly context: BuyingContext }> {
   const buying = await openBuying({
     budgets: [
@@ -45,6 +49,7 @@ async function start(
     listen: { host: '127.0.0.1', port: 0 },
     callers: source ? { source } : { callers },
     hosts: [],
+    routing,
   })
   ends.push(async () => {
     await server.close()
@@ -91,6 +96,110 @@ describe('tollway mcp --listen', () => {
     const charges = await context.ledger.store.charges()
     expect(charges.map(({ caller }) => caller).toSorted()).toEqual(['one', 'two'])
     expect(seller.payments).toHaveLength(2)
+  })
+
+  it('lets a key with a list of models buy those at the sellers of their routes, and nothing else', async () => {
+    const seller = await startScriptedSeller()
+    const other = await startScriptedSeller()
+    ends.push(
+      () => seller.close(),
+      () => other.close(),
+    )
+    const route = (modelName: string, model: string | undefined, more: Partial<Route> = {}): Route => ({
+      ...{ modelName, model, apiBase: seller.apiBase, payer: 'base', apiKey: undefined, order: 0 },
+      ...more,
+    })
+    const routes = [
+      route('paid/*', 'vendor/*'),
+      route('dear', 'opus'),
+      route('local', 'llama', { payer: undefined }),
+      route('plain', undefined),
+    ]
+    let models: readonly string[] = []
+    const key = { id: 'one', keyDigest: hashKey('one-key') }
+    const routing = { routes, aliases: new Map([['fast', 'paid/small']]) }
+    const { server } = await start({ callers: () => [{ ...key, models }] }, routing)
+    const { client } = await connect(server.url, 'one-key')
+    const codeOf = async (url: string, body?: object): Promise<unknown> => {
+      const given = { url, max_usdc: '0.01', ...(body ? { method: 'POST', body } : {}) }
+      const { structuredContent } = (await client.callTool({
+        name: 'agent_pay',
+        arguments: given,
+      })) as CallToolResult
+      const { error } = structuredContent as { error?: { code: string } }
+      return error?.code
+    }
+    const chat = `${seller.apiBase}/chat/completions`
+    const refused = 'model_not_allowed'
+    // A POST asks a person, and here is none: whoever gets that far was let in.
+    const letIn = 'approval_required'
+    const cases: [readonly string[], string, object | undefined, string][] = [
+      [['paid/*'], chat, { model: 'vendor/a' }, letIn],
+      [['fast'], chat, { model: 'vendor/small' }, letIn],
+      [['fast'], chat, { model: 'vendor/big' }, refused],
+      [['plain'], chat, { model: 'plain' }, letIn],
+      [['paid/*'], chat, { model: 'opus' }, refused],
+      [['dear'], chat, { model: 'opus' }, letIn],
+      [['local'], chat, { model: 'llama' }, refused],
+      [['paid/*'], `${other.apiBase}/chat/completions`, { model: 'vendor/a' }, refused],
+      [['paid/*'], `${seller.url}/v1x/chat`, { model: 'vendor/a' }, refused],
+      [['paid/*'], chat, { messages: [] }, refused],
+      [['paid/*'], chat, { model: ['vendor/a'] }, refused],
+      [['paid/*'], `${seller.apiBase}/report`, undefined, refused],
+      [[], chat, { model: 'opus' }, refused],
+      [['*'], `${other.url}/anything`, { q: 1 }, letIn],
+    ]
+    for (const [list, url, body, expected] of cases) {
+      models = list
+      expect([list, url, body, await codeOf(url, body)]).toEqual([list, url, body, expected])
+    }
+    expect([...seller.requests, ...other.requests]).toEqual([])
+  })
+
+  it('holds the rates of a key: calls and tokens a minute, and calls at once', async () => {
+    let limits: Caller['limits']
+    let wait = async (): Promise<void> => undefined
+    const seller = await startScriptedSeller({
+      paid: async (): Promise<Answer> => {
+        await wait()
+        return completion({ usage: { prompt_tokens: 60, completion_tokens: 40, total_tokens: 100 } })
+      },
+    })
+    ends.push(() => seller.close())
+    let id = 'none'
+    const { server } = await start({ callers: () => [{ id, team: id, keyDigest: hashKey('one-key'), limits }] })
+    const { client } = await connect(server.url, 'one-key')
+    const pay = async (from = client): Promise<unknown> => {
+      const given = { url: `${seller.url}/report`, max_usdc: '0.01' }
+      const { structuredContent } = (await from.callTool({
+        name: 'agent_pay',
+        arguments: given,
+      })) as CallToolResult
+      const { error } = structuredContent as { error?: { code: string } }
+      return error?.code ?? 'paid'
+    }
+    limits = { requestsPerMinute: 1 }
+    expect([await pay(), await pay()]).toEqual(['paid', 'rate_limit_exceeded'])
+    id = 'two'
+    limits = { tokensPerMinute: 50 }
+    const second = (await connect(server.url, 'one-key')).client
+    expect([await pay(second), await pay(second)]).toEqual(['paid', 'rate_limit_exceeded'])
+    id = 'three'
+    limits = { parallel: 1 }
+    const third = (await connect(server.url, 'one-key')).client
+    const [arrived, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    wait = () => {
+      arrived.resolve()
+      return gate.promise
+    }
+    const first = pay(third)
+    expect(await Promise.race([arrived.promise, first])).toBeUndefined()
+    expect(await pay(third)).toBe('rate_limit_exceeded')
+    gate.resolve()
+    expect(await first).toBe('paid')
+    // Its place is free again, and now only its budget is not.
+    expect(await pay(third)).toBe('burner_cap_exceeded')
+    expect(seller.payments).toHaveLength(3)
   })
 
   it('rule 2: holds the limits of a key and of its team, as they are at each call', async () => {

@@ -3,9 +3,10 @@ import type { BuyingContext } from '../buying/buying-context.ts'
 import { pay, type PayingCaller } from '../buying/pay.ts'
 import type { PaymentReceipt } from '../buying/receipt.ts'
 import { AgentFailure, toAgentFailure } from './agent-failure.ts'
-import { readAgentCall, type AgentArguments } from './agent-input.ts'
+import { readAgentCall, type AgentArguments, type AgentCall } from './agent-input.ts'
 import { readAnswer, type AnswerContent } from './answer-content.ts'
 import { approve, approvePrice, type ApprovalPolicy, type Ask } from './approval.ts'
+import { admit, type AgentKey } from './key-rules.ts'
 import { refuseUnsupported } from './find-services.ts'
 import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 
@@ -15,6 +16,8 @@ export interface AgentSettings {
   readonly payer: string | undefined
   /** Whom the ledger and budgets name as the caller, and whose limits hold. */
   readonly caller: PayingCaller
+  /** The key that the agent called with, where it needs one: its models and rates hold. */
+  readonly key?: AgentKey | undefined
   readonly approval: ApprovalPolicy
   /** The directory for answers that are not text. */
   readonly directory: string
@@ -43,14 +46,32 @@ export async function agentPay(
   signal: AbortSignal,
 ): Promise<AgentPaid> {
   const call = readAgentCall(given, settings.allowsPrivate)
-  const { payer, caller } = settings
+  const { payer } = settings
   if (payer === undefined)
     throw new AgentFailure(
       'burner_not_configured',
       'No wallet is configured. Add a payer to the configuration, or set TOLLWAY_WALLET_KEY; nothing was sent.',
     )
   refuseUnsupported(call.url, settings)
-  await approve(call, settings.approval, ask)
+  const end = await admit(settings.key, call)
+  let answer: AnswerContent | undefined
+  try {
+    const paid = await payApproved(context, call, { ...settings, payer }, ask, signal)
+    answer = paid.content
+    return paid
+  } finally {
+    end(answer)
+  }
+}
+
+async function payApproved(
+  context: BuyingContext,
+  call: AgentCall,
+  { payer, caller, approval, directory }: AgentSettings & { readonly payer: string },
+  ask: Ask,
+  signal: AbortSignal,
+): Promise<AgentPaid> {
+  await approve(call, approval, ask)
   const request = {
     url: call.url,
     method: call.method,
@@ -70,11 +91,9 @@ export async function agentPay(
     return await pay(context, request, signal, async ({ receipt, reply, error }) => {
       if (error !== undefined) throw withReceipt(error, receipt)
       if (!reply) throw new AgentFailure('request_failed', 'The service gave no answer; nothing was paid.')
-      const content = await readAnswer(reply, settings.directory, receipt.requestId).catch(
-        (cause: unknown) => {
-          throw unread(cause, receipt)
-        },
-      )
+      const content = await readAnswer(reply, directory, receipt.requestId).catch((cause: unknown) => {
+        throw unread(cause, receipt)
+      })
       return { status: reply.status, receipt, content }
     })
   } catch (error) {

@@ -7,6 +7,7 @@ import { errorHandler } from '../../../middleware/error-handler.ts'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { originGuard } from '../../../middleware/origin-guard.ts'
 import { TollwayError } from '../../core/errors.ts'
+import { CallerQuota } from '../../io/callers/caller-quota.ts'
 import type { BuyingContext } from '../buying/buying-context.ts'
 import type { PayingCaller } from '../buying/pay.ts'
 import type { ListenAddress } from '../config/values/addresses.ts'
@@ -14,6 +15,7 @@ import { bind } from '../gateway/bind.ts'
 import { loadExpress } from '../gateway/load-express.ts'
 import type { AgentSettings } from './agent-pay.ts'
 import { agentServer } from './agent-server.ts'
+import type { AgentKey, Routing } from './key-rules.ts'
 
 /** How agents reach the server. */
 export interface HttpSettings {
@@ -22,6 +24,8 @@ export interface HttpSettings {
   readonly callers: CallerOptions
   /** Host names besides those of this machine. */
   readonly hosts: readonly string[]
+  /** What the keys' lists of models are about. */
+  readonly routing: Routing
 }
 
 /** A running server. */
@@ -35,6 +39,7 @@ interface Session {
   readonly transport: StreamableHTTPServerTransport
   /** As its key was at the latest request: limits that change hold at once. */
   caller: PayingCaller
+  key: AgentKey
 }
 
 /** The most sessions of one caller at once; an agent that never says goodbye loses its own oldest, and nobody else's. */
@@ -47,14 +52,16 @@ const MAX_SESSIONS = 50
 export async function agentHttpServer(
   context: BuyingContext,
   settings: AgentSettings,
-  { listen, callers, hosts }: HttpSettings,
+  { listen, callers, hosts, routing }: HttpSettings,
 ): Promise<AgentHttpServer> {
   const express = await loadExpress()
   const { StreamableHTTPServerTransport: Transport } =
     await import('@modelcontextprotocol/sdk/server/streamableHttp.js')
   const sessions = new Map<string, Session>()
 
-  const open = async (first: PayingCaller): Promise<StreamableHTTPServerTransport> => {
+  const quota = new CallerQuota()
+
+  const open = async (first: PayingCaller, key: AgentKey): Promise<StreamableHTTPServerTransport> => {
     const transport: StreamableHTTPServerTransport = new Transport({
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => {
@@ -75,11 +82,14 @@ export async function agentHttpServer(
       },
       onsessionclosed: (id) => void sessions.delete(id),
     })
-    const session: Session = { transport, caller: first }
+    const session: Session = { transport, caller: first, key }
     const own: AgentSettings = {
       ...settings,
       get caller() {
         return session.caller
+      },
+      get key() {
+        return session.key
       },
     }
     const server = await agentServer(context, own)
@@ -91,14 +101,15 @@ export async function agentHttpServer(
   app.disable('x-powered-by')
   app.use(originGuard({ hosts }), caller(callers))
   app.all('/mcp', async (req, res) => {
-    const { id, team, budgets } = exchangeOf(req).caller
+    const { id, team, budgets, allowedModels, limits } = exchangeOf(req).caller
     const asking = { id, team, budgets }
+    const key = { id, models: allowedModels, limits, quota, routing }
     const named = req.headers['mcp-session-id']
     const session = typeof named === 'string' ? sessions.get(named) : undefined
     // Another caller's session is none: its answers and its money are not theirs.
     if (named !== undefined && session?.caller.id !== id) throw noSession()
-    if (session) session.caller = asking
-    await (session?.transport ?? (await open(asking))).handleRequest(req, res)
+    if (session) Object.assign(session, { caller: asking, key })
+    await (session?.transport ?? (await open(asking, key))).handleRequest(req, res)
   })
   app.use((req, _res, next) => next(notHere(req.path)))
   app.use(errorHandler({ hostErrors: 'answer' }))

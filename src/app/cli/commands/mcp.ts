@@ -136,7 +136,7 @@ async function serveHttp(
   buying: BuyingContext,
   settings: AgentSettings,
   { listen, host }: Pick<McpOptions, 'host'> & { readonly listen: ListenAddress },
-  config: Pick<ResolvedConfig, 'callers' | 'keys'>,
+  config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes' | 'router'>,
   terminal: Terminal,
 ): Promise<void> {
   if (config.callers.length === 0 && config.keys === undefined)
@@ -147,7 +147,12 @@ async function serveHttp(
   const { openCallers } = await import('../../wiring/open-callers.ts')
   const log = { ...silentLog, error: (_facts: object, message: string) => terminal.stderr(`${message}\n`) }
   const callers = openCallers(config, buying.clock, log)
-  const server = await agentHttpServer(buying, settings, { listen, callers, hosts: host })
+  const server = await agentHttpServer(buying, settings, {
+    listen,
+    callers,
+    hosts: host,
+    routing: { routes: config.routes, aliases: config.router.aliases },
+  })
   terminal.stderr(`tollway mcp: serving at ${server.url}\n`)
   await new Promise<void>((resolve) => {
     const stop = terminal.onStopSignal(() => {
