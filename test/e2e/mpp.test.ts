@@ -63,7 +63,7 @@ const call = async (stream = false): Promise<Response> =>
 
 describe('a seller that takes MPP alone', () => {
   test('is paid, JSON and SSE, and chain, ledger, audit and metrics agree to the unit', async () => {
-    const { metric, audit } = await open()
+    const opened = await open()
     for (let n = 1; n <= 2; n += 1) {
       const answer = await call()
       expect(answer.status).toBe(200)
@@ -77,8 +77,8 @@ describe('a seller that takes MPP alone', () => {
     expect((await charges()).map(({ amount, state, proof }) => [amount, state, proof])).toEqual(
       Array.from({ length: 3 }, () => [PRICE, 'settled', 'receipt']),
     )
-    expect(await metric('tollway_spend_atomic_total')).toBe(Number(3n * PRICE))
-    const paid = (await audit()).filter((record) =>
+    expect(await opened.metric('tollway_spend_atomic_total')).toBe(Number(3n * PRICE))
+    const paid = (await opened.audit()).filter((record) =>
       JSON.stringify(record).includes('"payment_protocol":"mpp"'),
     )
     expect(paid).toHaveLength(3)
@@ -163,12 +163,12 @@ describe('a seller that takes MPP alone', () => {
 
 test('rule 5: a 402 that offers x402 and MPP is paid once, by x402', async () => {
   seller.set({ withX402: true })
-  const { metric } = await open()
+  const opened = await open()
   const answer = await call()
   expect(answer.status).toBe(200)
   expect([paidBy('payment-signature'), paidBy('authorization')]).toEqual([1, 0])
   expect(await taken()).toBe(PRICE)
-  expect(await metric('tollway_spend_atomic_total')).toBe(Number(PRICE))
+  expect(await opened.metric('tollway_spend_atomic_total')).toBe(Number(PRICE))
   expect(await charges()).toHaveLength(1)
 })
 

@@ -106,7 +106,12 @@ describe('tollway mcp --listen', () => {
       () => other.close(),
     )
     const route = (modelName: string, model: string | undefined, more: Partial<Route> = {}): Route => ({
-      ...{ modelName, model, apiBase: seller.apiBase, payer: 'base', apiKey: undefined, order: 0 },
+      modelName,
+      model,
+      apiBase: seller.apiBase,
+      payer: 'base',
+      apiKey: undefined,
+      order: 0,
       ...more,
     })
     const routes = [
@@ -167,7 +172,9 @@ describe('tollway mcp --listen', () => {
     })
     ends.push(() => seller.close())
     let id = 'none'
-    const { server } = await start({ callers: () => [{ id, team: id, keyDigest: hashKey('one-key'), limits }] })
+    const { server } = await start({
+      callers: () => [{ id, team: id, keyDigest: hashKey('one-key'), limits }],
+    })
     const { client } = await connect(server.url, 'one-key')
     const pay = async (from = client): Promise<unknown> => {
       const given = { url: `${seller.url}/report`, max_usdc: '0.01' }

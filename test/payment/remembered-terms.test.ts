@@ -533,3 +533,38 @@ describe('terms that changed since they were remembered', () => {
     )
   })
 })
+
+describe('offers that a seller signs anew for each 402', () => {
+  const asking = (n: number, more: object = {}): IncomingReply => {
+    const signed = {
+      format: 'eip712',
+      payload: { validUntil: n },
+      signature: `0x${String(n).padStart(130, '0')}`,
+    }
+    const extensions = {
+      'offer-receipt': { info: { offers: [signed], ...more }, schema: { type: 'object' } },
+    }
+    const required = { x402Version: 2, accepts: [offerV2], extensions }
+    return reply(402, '{}', { 'payment-required': encodeBase64Json(required) })
+  }
+
+  it('are remembered without the signatures, which are good for a while only', async () => {
+    const world = await learned({}, 0)
+    let count = 0
+    world.seller.question = () => asking((count += 1))
+    for (let n = 1; n <= 5; n += 1) await world.engine.ask(body(n))
+    const { exchange, error } = await world.engine.ask(body(6))
+    expect(error).toBeUndefined()
+    expect(world.seller.asked).toBe(5)
+    expect(exchange.payment.evidence).toBeUndefined()
+    expect(exchange.record.details).not.toHaveProperty('evidence_wrong')
+  })
+
+  it('are asked for each time where anything else beside the signatures changes', async () => {
+    const world = await learned({}, 0)
+    let count = 0
+    world.seller.question = () => asking(1, { note: (count += 1) })
+    for (let n = 1; n <= 7; n += 1) await world.engine.ask(body(n))
+    expect(world.seller.asked).toBe(7)
+  })
+})

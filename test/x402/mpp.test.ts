@@ -1,6 +1,6 @@
 /** The challenges of MPP: what is read of them, and which of them become offers. */
 import { createHash } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { Challenge as Official, Credential } from 'mppx'
 import { describe, expect, test } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'

@@ -10,6 +10,9 @@ export const GAS_SPONSORING = 'eip2612GasSponsoring'
 /** The extension that carries an id of the payment, by which a seller knows it again. */
 export const PAYMENT_IDENTIFIER = 'payment-identifier'
 
+/** The extension by which a seller signs what it offers, and what it was paid. */
+export const OFFER_RECEIPT = 'offer-receipt'
+
 /** The extension by which an address that has paid signs in instead (CAIP-122). */
 export const SIGN_IN = 'sign-in-with-x'
 
@@ -19,7 +22,7 @@ const SERVED: ReadonlySet<string> = new Set([
   PAYMENT_IDENTIFIER,
   'bazaar',
   'builder-code',
-  'offer-receipt',
+  OFFER_RECEIPT,
 ])
 
 /** Never sent back as they came: the payer adds what it signs, and a sign-in travels in a header of its own. */

@@ -5,11 +5,9 @@
 import { canonicalAddress } from '../money/address.ts'
 import { findNetwork } from '../money/assets.ts'
 import { property } from '../property.ts'
+import { OFFER_RECEIPT } from './extensions.ts'
 import { isRecord, readBodyJson } from './wire-json.ts'
 import type { Offer } from './x402.ts'
-
-/** The extension's name. */
-const OFFER_RECEIPT = 'offer-receipt'
 
 /** The most offers of one 402, and the longest statement in characters of JSON, that are looked at. */
 const MAX_OFFERS = 20

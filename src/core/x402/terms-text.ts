@@ -1,5 +1,5 @@
 /** Terms as a text: two 402s ask for the same if their texts are equal, in whatever order they name things. */
-import { PAYMENT_IDENTIFIER, SIGN_IN } from './extensions.ts'
+import { OFFER_RECEIPT, PAYMENT_IDENTIFIER, SIGN_IN } from './extensions.ts'
 import { isRecord } from './wire-json.ts'
 import type { Challenge, Offer } from './x402.ts'
 
@@ -15,7 +15,7 @@ export function termsText(challenge: Challenge): string {
     offers: offersOf(challenge),
     others: others.toSorted(),
     resource: resource ?? null,
-    extensions,
+    extensions: withoutSignedOffers(extensions),
     readsXPayment: readsXPayment === true,
   })
 }
@@ -39,9 +39,21 @@ export function isMadeForOneRequest({ offers, extensions }: Challenge): boolean 
   )
 }
 
-/** The part of a 402 that can be paid again. A challenge of MPP is good for one payment. */
+/** The part of a 402 that can be paid again: a challenge of MPP is good for one payment, and a signed offer for as long as it says. */
 export function repeatable(challenge: Challenge): Challenge {
-  return { ...challenge, offers: challenge.offers.filter(({ mpp }) => mpp === undefined) }
+  return {
+    ...challenge,
+    offers: challenge.offers.filter(({ mpp }) => mpp === undefined),
+    extensions: withoutSignedOffers(challenge.extensions),
+  }
+}
+
+/** Sellers sign their offers anew for each 402 (`offer-receipt`): the signatures are no terms. */
+function withoutSignedOffers(extensions: Challenge['extensions']): Challenge['extensions'] {
+  const extension = Object.hasOwn(extensions, OFFER_RECEIPT) ? extensions[OFFER_RECEIPT] : undefined
+  if (!isRecord(extension) || !isRecord(extension['info'])) return extensions
+  const { offers: _signed, ...info } = extension['info']
+  return { ...extensions, [OFFER_RECEIPT]: { ...extension, info } }
 }
 
 /** Whether an offer of x402 asks for the same as a charge of MPP, so that nothing is lost without the charge. */
