@@ -323,7 +323,9 @@ describe('a paid request', () => {
     }
     expect(Buffer.from(await (await ask()).arrayBuffer())).toEqual(body)
     const events = Buffer.concat([
-      Buffer.from('data: '),
+      Buffer.from('data: {"choices":[{"index":0,"delta":{"content":"'),
+      Buffer.from([0xff, 0xc0]),
+      Buffer.from('"}}]}\n\ndata: '),
       Buffer.from([0xff, 0xc0]),
       Buffer.from('\n\ndata: [DONE]\n\n'),
     ])

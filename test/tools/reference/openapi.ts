@@ -64,6 +64,7 @@ const APPROVAL = z.strictObject({
   until: instant,
 })
 const APPROVALS = z.strictObject({ approvals: z.array(APPROVAL) })
+const ENDED_APPROVAL = APPROVAL.extend({ result: nullable, ended_at: instant.nullable() })
 
 /** Of `/api/events`: `charge`, `refused`, `approval`, and `reset` when events were missed. */
 export const FEED = z.union([
@@ -303,8 +304,8 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'get',
     path: '/admin/approvals',
-    summary: "Calls that wait for a person's approval.",
-    answer: APPROVALS,
+    summary: "Calls that wait for a person's approval, and the last ones that ended.",
+    answer: APPROVALS.extend({ ended: z.array(ENDED_APPROVAL) }),
   },
   {
     method: 'post',
