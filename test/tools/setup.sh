@@ -9,6 +9,7 @@ command -v strace >/dev/null || missing+=(strace)
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
 # Debian keeps the server's programs off the PATH; the tests start servers of their own.
 [ -x "${POSTGRES_BIN:-}/initdb" ] || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+command -v openssl >/dev/null || missing+=(openssl)
 # Debian's python3 comes without it; where there is no Python, its tests say so and are left out.
 if command -v python3 >/dev/null && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 command -v prlimit >/dev/null && command -v setpriv >/dev/null || missing+=(util-linux)
